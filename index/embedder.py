@@ -1,0 +1,88 @@
+"""Texts become unit vectors; the model's prefixes are applied here and nowhere else."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from numpy.typing import NDArray
+
+from ingest.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Vectors = NDArray[np.float32]
+
+# What each family was trained with; a family that is not named here has no prefixes.
+# Source: Wang et al. 2024, "Multilingual E5 Text Embeddings", section 2.
+_PREFIXES = {"e5": ("query: ", "passage: ")}
+
+
+def prefixes_of(name: str) -> tuple[str, str]:
+    """Query and passage prefix of an embedder, by its name."""
+    lowered = name.lower()
+    return next((pair for family, pair in _PREFIXES.items() if family in lowered), ("", ""))
+
+
+class Embedder(Embeddings):
+    """A sentence-transformers model as unit vectors, and as LangChain `Embeddings`."""
+
+    def __init__(
+        self,
+        model: "SentenceTransformer",
+        *,
+        name: str,
+        revision: str = "",
+        query_prefix: str = "",
+        passage_prefix: str = "",
+        batch_size: int = 16,
+    ) -> None:
+        self.name = name
+        self.revision = revision
+        self.query_prefix = query_prefix
+        self.passage_prefix = passage_prefix
+        self._model = model
+        self._batch_size = batch_size
+        dimension = model.get_embedding_dimension()
+        if dimension is None:
+            raise ValueError(f"{name}: the model does not state its dimension; choose a pooled embedding model")
+        self.dimension: int = dimension
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors (N, D) float32 of questions."""
+        return self._encode(texts, self.query_prefix)
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors (N, D) float32 of passages."""
+        return self._encode(texts, self.passage_prefix)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Vectors of passages, as LangChain wants them."""
+        return self.encode_passages(texts).tolist()  # type: ignore[no-any-return]
+
+    def embed_query(self, text: str) -> list[float]:
+        """Vector of a question, as LangChain wants it."""
+        return self.encode_queries([text])[0].tolist()  # type: ignore[no-any-return]
+
+    def token_counter(self) -> TokenCounter:
+        """Counts tokens as this model does."""
+        return TokenCounter(self._model.tokenizer.backend_tokenizer)
+
+    def vector_key(self, text: str) -> bytes:
+        """A 32-byte key under which the vector of a passage can be stored and found again."""
+        identity = "\0".join((self.name, self.revision, self.passage_prefix, text))
+        return hashlib.sha256(identity.encode()).digest()
+
+    def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
+        # sentence-transformers sorts by length, so batches waste little on padding.
+        vectors = self._model.encode(
+            [prefix + text for text in texts],
+            batch_size=self._batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return np.ascontiguousarray(vectors, np.float32)  # (N, D)

@@ -1,0 +1,231 @@
+"""Immutable generations of the derived files, and the one name that says which is current.
+
+    index-dir/
+      fuente.db
+      gen-000007/  dense.faiss  ids.npy  lexical/…  manifest.json
+      CURRENT      the name of one generation; replaced atomically, last
+
+A generation is written under a temporary name, synced, sealed by its manifest (size and SHA-256 of every
+file), renamed, and only then named by CURRENT; whatever stops the writer, CURRENT names a whole generation.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.dense import DenseIndex
+from index.errors import IndexDamagedError
+from index.lexical import LexicalIndex
+from index.store import Store
+from index.types import Identity
+
+try:
+    import fcntl
+except ImportError:  # Windows: an open file cannot be deleted there, which protects readers as well.
+    fcntl = None  # type: ignore[assignment]
+
+_MEND = "Run `fuente ingest` once more: the files are rebuilt from the stored documents"
+_CURRENT = "CURRENT"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a generation holds; `files` maps relative paths to (size in bytes, sha256)."""
+
+    generation: int
+    documents: int
+    chunks: int
+    languages: tuple[str, ...]
+    identity: dict[str, Any]
+    files: dict[str, tuple[int, str]]
+
+
+class Generation:
+    """One published generation, open for reading and held against collection until `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hold: IO[bytes] | None = _hold(folder / _MANIFEST, shared=True)
+        self.manifest = read_manifest(folder)
+        verify_files(folder, self.manifest)
+        self.ids: NDArray[np.int64] = np.load(folder / "ids.npy", allow_pickle=False)
+        self.dense = DenseIndex.load(folder / "dense.faiss")
+        self.lexical = (
+            LexicalIndex.load(folder / "lexical", self.manifest.languages) if self.manifest.chunks else None
+        )
+        if not len(self.dense) == len(self.ids) == self.manifest.chunks:
+            reason = f"{len(self.dense)} vectors, {len(self.ids)} ids, {self.manifest.chunks} chunks do not agree"
+            raise IndexDamagedError(folder, reason, _MEND)
+
+    @property
+    def number(self) -> int:
+        """The generation's number, from 1."""
+        return self.manifest.generation
+
+    def close(self) -> None:
+        """Lets the generation be collected."""
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
+
+
+def current_number(index_dir: Path) -> int:
+    """Number of the published generation, 0 when nothing was published yet."""
+    try:
+        name = (index_dir / _CURRENT).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return 0
+    except UnicodeDecodeError as error:
+        raise IndexDamagedError(index_dir / _CURRENT, "it is not text", _MEND) from error
+    digits = name.removeprefix("gen-")
+    if name != folder_name(int(digits) if digits.isdecimal() else -1):
+        raise IndexDamagedError(index_dir / _CURRENT, f"it names {name!r}, not a generation", _MEND)
+    return int(digits)
+
+
+def folder_name(number: int) -> str:
+    """Folder of a generation, relative to the index."""
+    return f"gen-{number:06d}"
+
+
+def publish(index_dir: Path, store: Store, identity: Identity, number: int) -> Manifest:
+    """Builds generation `number` from the store and makes it current."""
+    final = index_dir / folder_name(number)
+    partial = index_dir / f"{folder_name(number)}.partial"
+    for leftover in (partial, final):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    partial.mkdir()
+    manifest = _build(partial, store, identity, number)
+    for path in partial.rglob("*"):
+        _sync(path)
+    _write_synced(partial / _MANIFEST, json.dumps(asdict(manifest), indent=1, sort_keys=True))
+    _sync(partial)
+    partial.rename(final)
+    _write_synced(index_dir / f"{_CURRENT}.new", folder_name(number))
+    _sync(index_dir)
+    (index_dir / f"{_CURRENT}.new").replace(index_dir / _CURRENT)
+    _sync(index_dir)
+    return manifest
+
+
+def collect(index_dir: Path, current: int) -> int:
+    """Deletes generations that are neither current nor held; returns the oldest that is left."""
+    kept = [current]
+    for folder in sorted(index_dir.glob("gen-*")):
+        number = _number_of(folder)
+        if number == current:
+            continue
+        if number is not None and _is_held(folder / _MANIFEST):
+            kept.append(number)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return min(kept)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a generation's folder.
+
+    Raises: IndexDamagedError when it is missing or malformed.
+    """
+    try:
+        fields = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        files = {name: (int(size), str(digest)) for name, (size, digest) in fields.pop("files").items()}
+        languages = tuple(fields.pop("languages"))
+        return Manifest(**fields, languages=languages, files=files)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IndexDamagedError(folder / _MANIFEST, f"it cannot be read ({error})", _MEND) from error
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Compares size and SHA-256 of every file with the manifest.
+
+    FAISS loads most files with a flipped bit without a word, so nothing is opened unverified.
+    Raises: IndexDamagedError naming the first file that differs.
+    """
+    for name, (size, digest) in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise IndexDamagedError(path, f"it is missing or not {size} bytes long", _MEND)
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise IndexDamagedError(path, "its content differs from its checksum", _MEND)
+
+
+def _build(folder: Path, store: Store, identity: Identity, number: int) -> Manifest:
+    documents, chunks = store.counts(number)
+    np.save(folder / "ids.npy", store.chunk_ids(number), allow_pickle=False)
+    DenseIndex.build(store.vectors(number, identity.dimension), identity.dimension).save(folder / "dense.faiss")
+    languages: tuple[str, ...] = ()
+    if chunks:
+        lexical = LexicalIndex.build(store.passages(number))
+        lexical.save(folder / "lexical")
+        languages = lexical.languages
+    files = {path.relative_to(folder).as_posix(): _fingerprint(path) for path in _files(folder)}
+    return Manifest(number, documents, chunks, languages, identity.as_dict(), files)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _fingerprint(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _number_of(folder: Path) -> int | None:
+    digits = folder.name.removeprefix("gen-")
+    return int(digits) if digits.isdecimal() else None
+
+
+def _hold(path: Path, *, shared: bool) -> IO[bytes] | None:
+    """An open file that is locked until it is closed; None when another process holds it."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise IndexDamagedError(path, f"it cannot be opened ({error.strerror})", _MEND) from error
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+    return file
+
+
+def _is_held(manifest: Path) -> bool:
+    if not manifest.exists():
+        return False
+    lock = _hold(manifest, shared=False)
+    if lock is None:
+        return True
+    lock.close()
+    return False
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Flushes a file or a folder to disk; folders cannot be opened on Windows, nor need it."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

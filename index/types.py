@@ -1,0 +1,91 @@
+"""The data that the index emits."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ingest.types import Chunk
+
+Channel = Literal["dense", "lexical", "fused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found for a question. `rank` counts from 1; a higher `score` is better.
+
+    `source` is the file that the chunk comes from, `language` its document's ISO 639-1 code.
+    `dense` is the cosine similarity to the question and `lexical` the BM25 score.
+    """
+
+    chunk: Chunk
+    score: float
+    rank: int
+    channel: Channel
+    source: str
+    language: str
+    dense: float
+    lexical: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What an index is built with; two of them must be equal for vectors to be comparable."""
+
+    embedder: str
+    revision: str
+    dimension: int
+    query_prefix: str
+    passage_prefix: str
+    chunk_tokens: int
+    min_chunk_tokens: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be ingested: `rule` is one word, `reason` a sentence with the mend."""
+
+    source: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What one sync did, by source; `embedded` counts chunks whose vector had to be computed."""
+
+    added: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    unchanged: Sequence[str] = ()
+    removed: Sequence[str] = ()
+    failed: Sequence[Failure] = ()
+    skipped: Sequence[str] = ()
+    chunks: int = 0
+    embedded: int = 0
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far a sync is. `stage` is one of scan, read, embed, publish; `total` 0 when unknown."""
+
+    stage: str
+    done: int
+    total: int
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A stored file: its document, language, size and number of chunks."""
+
+    source: str
+    document_id: str
+    language: str
+    chunks: int
+    characters: int
+    pages: int
+    metadata: dict[str, str] = field(default_factory=dict)

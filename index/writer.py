@@ -1,0 +1,251 @@
+"""The one writer of an index: documents in, a new generation out."""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from index.embedder import Embedder
+from index.errors import IndexBusyError, IndexDamagedError, IndexMismatchError, UnknownSourceError
+from index.generation import collect, current_number, folder_name, publish, read_manifest, verify_files
+from index.store import Store, embedded_text
+from index.types import Failure, Identity, SyncProgress, SyncReport
+from ingest.chunking import ChunkFunction
+from ingest.errors import IngestError
+from ingest.types import Chunk, Document
+
+ReadFunction = Callable[[Path, str], Document]
+ProgressFunction = Callable[[SyncProgress], None]
+
+# Chunks embedded together: enough that sorting by length leaves little padding, small enough that a stopped
+# run loses little work.
+_BATCH_CHUNKS = 256
+
+
+def _silent(_: SyncProgress) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class _Tally:
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    chunks: int = 0
+    embedded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    document: Document
+    stat: tuple[int, int]
+    chunks: list[Chunk]
+
+
+class IndexWriter:
+    """Holds the write lock of an index from `with` to its end."""
+
+    def __init__(self, folder: Path, embedder: Embedder, chunk: ChunkFunction, identity: Identity) -> None:
+        self._folder = folder
+        self._embedder = embedder
+        self._chunk = chunk
+        self._identity = identity
+        self._lock = FileLock(folder / "writer.lock", timeout=0.5)
+        self._waiting: list[_Waiting] = []
+
+    def __enter__(self) -> Self:
+        """Raises: IndexBusyError, IndexMismatchError for another format, IndexDamagedError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        holder = self._folder / "writer.pid"
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            pid = holder.read_text(encoding="ascii") if holder.exists() else "unknown"
+            reason = f"process {pid} is writing to this index"
+            raise IndexBusyError(self._folder, reason, "Wait until it ends, or stop it") from error
+        try:
+            holder.write_text(str(os.getpid()), encoding="ascii")
+            path = self._folder / "fuente.db"
+            self._store = Store.open(path) if path.exists() else Store.create(path, self._identity)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def sync(
+        self,
+        files: Sequence[Path],
+        roots: Sequence[Path],
+        read: ReadFunction,
+        *,
+        skipped: Sequence[str] = (),
+        progress: ProgressFunction = _silent,
+    ) -> SyncReport:
+        """Makes the index equal to `files`; what is stored under the folders `roots` and not in `files` leaves.
+
+        A file that cannot be read is reported and, when an earlier state of it is stored, kept as it was.
+        """
+        self._check_identity()
+        tally = _Tally()
+        known = self._store.sources()
+        for number, path in enumerate(files):
+            progress(SyncProgress("read", number, len(files), str(path)))
+            self._visit(path, read, known.keys(), tally)
+            self._flush(tally, progress, at_least=_BATCH_CHUNKS)
+        self._flush(tally, progress)
+        removed = _vanished(known, files, roots)
+        self._store.remove(removed, self._next)
+        progress(SyncProgress("publish", len(files), len(files)))
+        generation = self.publish()
+        return SyncReport(
+            tally.added, tally.changed, tally.unchanged, removed, tally.failed, skipped,
+            tally.chunks, tally.embedded, generation,
+        )  # fmt: skip
+
+    def add(self, documents: Iterable[Document], *, progress: ProgressFunction = _silent) -> None:
+        """Stores documents that are no files, such as texts given through LangChain, and publishes."""
+        self._check_identity()
+        tally = _Tally()
+        for document in documents:
+            self._queue(document, (len(document.text), 0), tally)
+            self._flush(tally, progress, at_least=_BATCH_CHUNKS)
+        self._flush(tally, progress)
+        self.publish()
+
+    def remove(self, sources: Collection[str]) -> None:
+        """Takes sources out and publishes.
+
+        Raises: UnknownSourceError, before anything is changed, when one is not stored.
+        """
+        known = self._store.sources()
+        unknown = [source for source in sources if source not in known]
+        if unknown:
+            mend = "`fuente status --sources` lists what is stored"
+            raise UnknownSourceError(self._folder, f"{unknown[0]} is not in this index", mend)
+        self._store.remove(sources, self._next)
+        self.publish()
+
+    def reindex(self, *, progress: ProgressFunction = _silent) -> SyncReport:
+        """Cuts and embeds the stored texts anew with this writer's chunking and embedder; files are not read."""
+        # Marked first: if this is interrupted, nothing may publish a mixture of old and new vectors.
+        self._store.set_identity(self._identity, complete=False)
+        tally = _Tally()
+        ids = sorted({stored.document_id for stored in self._store.sources().values()})
+        for number, document_id in enumerate(ids):
+            progress(SyncProgress("read", number, len(ids), document_id))
+            document = self._store.document(document_id, self._next)
+            if document is not None:
+                chunks = self._chunk(document)
+                self._embed(chunks, tally, progress)
+                self._store.rechunk(document, self._keyed(chunks), self._next)
+        self._store.set_identity(self._identity, complete=True)
+        return SyncReport(chunks=tally.chunks, embedded=tally.embedded, generation=self.publish())
+
+    def publish(self) -> int:
+        """Makes all that is stored visible, when there is news or the current files are damaged.
+
+        Returns: the number of the current generation.
+        """
+        current = current_number(self._folder)
+        if current == 0 or self._store.has_changes_since(current) or self._is_damaged(current):
+            current += 1
+            publish(self._folder, self._store, self._store.identity(), current)
+        self._store.prune(collect(self._folder, current))
+        return current
+
+    @property
+    def _next(self) -> int:
+        return current_number(self._folder) + 1
+
+    def _visit(self, path: Path, read: ReadFunction, known: Collection[str], tally: _Tally) -> None:
+        """Queues a new or changed file; the rest is only counted."""
+        source = str(path)
+        try:
+            found = path.stat()
+            stat = (found.st_size, found.st_mtime_ns)
+            stored = self._store.source(source)
+            if stored is not None and (stored.size_bytes, stored.modified_ns) == stat:
+                tally.unchanged.append(source)
+                return
+            document = read(path, source)
+        except OSError as error:
+            tally.failed.append(Failure(source, "unreadable", error.strerror or str(error)))
+            return
+        except IngestError as error:
+            tally.failed.append(Failure(source, error.rule, f"{error.reason}. {error.mend}"))
+            return
+        if stored is not None and stored.document_id == document.id:
+            self._store.touch(source, stat)
+            tally.unchanged.append(source)
+            return
+        (tally.changed if source in known else tally.added).append(source)
+        # A moved or copied file shows a document that is stored already: nothing to cut or embed.
+        if not self._store.link(source, document.id, stat, self._next):
+            self._queue(document, stat, tally)
+
+    def _queue(self, document: Document, stat: tuple[int, int], tally: _Tally) -> None:
+        self._waiting.append(_Waiting(document, stat, self._chunk(document)))
+
+    def _flush(self, tally: _Tally, progress: ProgressFunction, at_least: int = 1) -> None:
+        """Embeds and stores the waiting documents once they have `at_least` chunks together."""
+        chunks = [chunk for waiting in self._waiting for chunk in waiting.chunks]
+        if len(chunks) < at_least and (at_least > 1 or not self._waiting):
+            return
+        self._embed(chunks, tally, progress)
+        for waiting in self._waiting:
+            self._store.put(waiting.document, waiting.stat, self._keyed(waiting.chunks), self._next)
+        self._waiting = []
+
+    def _embed(self, chunks: Sequence[Chunk], tally: _Tally, progress: ProgressFunction) -> None:
+        """Stores the vector of every chunk that has none yet."""
+        texts = {key: embedded_text(chunk.text, chunk.headings) for chunk, key in self._keyed(chunks)}
+        stored = self._store.known_vectors(texts)
+        missing = [key for key in texts if key not in stored]
+        for start in range(0, len(missing), _BATCH_CHUNKS):
+            progress(SyncProgress("embed", start, len(missing)))
+            keys = missing[start : start + _BATCH_CHUNKS]
+            vectors = self._embedder.encode_passages([texts[key] for key in keys])  # (B, D)
+            self._store.add_vectors(dict(zip(keys, vectors, strict=True)))
+        tally.chunks += len(chunks)
+        tally.embedded += len(missing)
+
+    def _keyed(self, chunks: Sequence[Chunk]) -> list[tuple[Chunk, bytes]]:
+        return [(chunk, self._embedder.vector_key(embedded_text(chunk.text, chunk.headings))) for chunk in chunks]
+
+    def _check_identity(self) -> None:
+        stored = self._store.identity()
+        mend = "Use the same settings, or run `fuente reindex` to embed the stored texts anew"
+        if stored != self._identity:
+            given = self._identity.as_dict()
+            name = next(key for key, value in stored.as_dict().items() if value != given[key])
+            reason = f"it was built with {name} {stored.as_dict()[name]!r}, not {given[name]!r}"
+            raise IndexMismatchError(self._folder, reason, mend)
+        if not self._store.is_complete():
+            raise IndexMismatchError(self._folder, "a reindex was interrupted", "Run `fuente reindex` to finish it")
+
+    def _is_damaged(self, number: int) -> bool:
+        folder = self._folder / folder_name(number)
+        try:
+            verify_files(folder, read_manifest(folder))
+        except IndexDamagedError:
+            return True
+        return False
+
+
+def _vanished(known: Collection[str], files: Sequence[Path], roots: Sequence[Path]) -> list[str]:
+    seen = {str(path) for path in files}
+    return sorted(
+        source
+        for source in known
+        if source not in seen and any(Path(source).is_relative_to(root) for root in roots)
+    )
