@@ -27,7 +27,9 @@ def read_beir(folder: Path, *, split: str = "test", language: str | None = None)
         first, *others = relevant
         questions.append(Question(query_id, texts[query_id], (), (), first, False, language, tuple(others)))
     if not questions:
-        raise EvaluationDataError(judged_file, "", "no question has a relevant paragraph", "Give a judged split")
+        raise EvaluationDataError(
+            judged_file, "", "no question has a relevant paragraph", "Give a judged split"
+        )
     return QuestionSet(folder.name, language, paragraphs, tuple(questions))
 
 
@@ -59,12 +61,14 @@ def _judged_file(folder: Path, split: str) -> Path:
     path = folder / f"{split}.tsv"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.tsv"))) or "none"
-        raise EvaluationDataError(path, "", f"the split has no judgements (there are: {there})", "Name one of these")
+        raise EvaluationDataError(
+            path, "", f"the split has no judgements (there are: {there})", "Name one of these"
+        )
     return path
 
 
 def _relevant(path: Path, texts: dict[str, str], identity: dict[str, str]) -> dict[str, dict[str, None]]:
-    """For each question the ids of its relevant paragraphs; a dict, because it keeps order without doubles."""
+    """For each question the ids of its relevant paragraphs, as dict keys: in order and without doubles."""
     relevant: dict[str, dict[str, None]] = {}
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         cells = line.strip().split("\t")

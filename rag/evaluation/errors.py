@@ -1,14 +1,16 @@
 """Errors of the evaluation.
 
-EvaluationError
+EvaluationError             (a RagError)
 ├── EvaluationDataError     a question file or folder breaks a rule of its format
 └── EvaluationRecordsError  saved per-question records do not fit this evaluation
 """
 
 from pathlib import Path
 
+from rag.errors import RagError
 
-class EvaluationError(Exception):
+
+class EvaluationError(RagError):
     """An evaluation cannot go on: names the file, the place in it, the rule that it breaks and the mend."""
 
     def __init__(self, path: Path, place: str, rule: str, mend: str) -> None:

@@ -26,7 +26,9 @@ class JsonPlace:
     def get(self, key: str) -> "JsonPlace":
         """The value under `key`. Raises: EvaluationDataError where there is none."""
         if not isinstance(self.value, dict):
-            raise self.error(f"an object was expected, not {_kind(self.value)}", f'Write an object with "{key}"')
+            raise self.error(
+                f"an object was expected, not {_kind(self.value)}", f'Write an object with "{key}"'
+            )
         if key not in self.value:
             raise self.error(f'"{key}" is missing', f'Add "{key}" to this object')
         dot = "." if self.place and not self.place.startswith("line ") else " " if self.place else ""
@@ -35,7 +37,9 @@ class JsonPlace:
     def items(self) -> Iterator["JsonPlace"]:
         """Each value of a list. Raises: EvaluationDataError where it is no list."""
         if not isinstance(self.value, list):
-            raise self.error(f"a list was expected, not {_kind(self.value)}", "Write a list, [] when there are none")
+            raise self.error(
+                f"a list was expected, not {_kind(self.value)}", "Write a list, [] when there are none"
+            )
         for number, value in enumerate(self.value):
             yield JsonPlace(self.path, f"{self.place}[{number}]", value)
 
@@ -52,7 +56,7 @@ class JsonPlace:
         return "" if self.value == "" else self.text()
 
     def key(self) -> str:
-        """An identifier: a string that is not blank, or an integer as its digits. Raises: EvaluationDataError."""
+        """An identifier: text, or the digits of an integer. Raises: EvaluationDataError."""
         if isinstance(self.value, int) and not isinstance(self.value, bool):
             return str(self.value)
         return self.text()
@@ -96,7 +100,10 @@ def _parsed(path: Path, place: str, text: str) -> JsonPlace:
     except json.JSONDecodeError as error:
         where = place or f"line {error.lineno}"
         raise EvaluationDataError(
-            path, f"{where}, column {error.colno}", f"it is not valid JSON ({error.msg})", "Correct the JSON there"
+            path,
+            f"{where}, column {error.colno}",
+            f"it is not valid JSON ({error.msg})",
+            "Correct the JSON there",
         ) from error
     except RecursionError as error:
         raise EvaluationDataError(

@@ -46,8 +46,8 @@ def reciprocal_rank(gains: Sequence[bool], depth: int) -> float:
 def ndcg(gains: Sequence[bool], total: int, depth: int) -> float:
     """Discounted gain of the first `depth` over that of the best order, in [0, 1].
 
-    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with binary gains
-    and the discount 1 / log2(rank + 1).
+    Source: Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with binary
+    gains and the discount 1 / log2(rank + 1).
     """
     discounts = 1 / np.log2(np.arange(2, depth + 2))  # (depth,)
     gained = float(discounts[: len(gains[:depth])] @ np.array(gains[:depth], dtype=np.float64))
@@ -56,5 +56,7 @@ def ndcg(gains: Sequence[bool], total: int, depth: int) -> float:
 
 def _gains(ranked: Sequence[str], wanted: set[str]) -> list[bool]:
     if not wanted:
-        raise ValueError("a question has no relevant paragraph; leave such questions out of the retrieval scores")
+        raise ValueError(
+            "a question has no relevant paragraph; leave such questions out of the retrieval scores"
+        )
     return [paragraph_id in wanted for paragraph_id in dict.fromkeys(ranked)]

@@ -37,8 +37,8 @@ def read_squad(path: Path, *, language: str | None = None) -> QuestionSet:
 def parallel(questions_file: Path, passages_file: Path) -> QuestionSet:
     """The questions of one file over the paragraphs of its translation, as in XQuAD.
 
-    Both files must hold the same question ids in the same order. An answer counts as right in either language:
-    first come the answers of `passages_file` with their places, then those of `questions_file` without.
+    Both files must hold the same question ids in the same order. An answer counts as right in either
+    language: first come the answers of `passages_file` with their places, then those of `questions_file`.
 
     Raises: EvaluationDataError as `read_squad`, and where the files are not parallel.
     """
@@ -88,7 +88,10 @@ def _question_set(path: Path, name: str, language: str | None, blocks: list[_Blo
             placed = replace(question, paragraph_id=paragraph.id)
             if questions.setdefault(question.id, placed) != placed:
                 raise EvaluationDataError(
-                    path, block.place, f'question id "{question.id}" occurs twice', "Give each question its own id"
+                    path,
+                    block.place,
+                    f'question id "{question.id}" occurs twice',
+                    "Give each question its own id",
                 )
     if not questions:
         raise EvaluationDataError(path, "", "the file holds no question", "Give a file with questions")
@@ -113,7 +116,9 @@ def _question(entry: JsonPlace, paragraph: str, language: str | None) -> Questio
     if impossible and answers:
         raise entry.error("it is impossible and yet has answers", 'Move them to "plausible_answers"')
     if not impossible and not answers:
-        raise entry.error("it is not impossible and yet has no answer", 'Add an answer or set "is_impossible"')
+        raise entry.error(
+            "it is not impossible and yet has no answer", 'Add an answer or set "is_impossible"'
+        )
     return Question(
         id=entry.get("id").key(),
         text=entry.get("question").text(),
@@ -138,13 +143,15 @@ def _stated_answers(answers: JsonPlace) -> list[tuple[str, object]]:
     """Pairs of text and stated place, from a list of objects or from an object of two lists."""
     if not isinstance(answers.value, dict):
         return [
-            (answer.get("text").text_or_empty(), answer.value.get("answer_start")) for answer in answers.items()
+            (answer.get("text").text_or_empty(), answer.value.get("answer_start"))
+            for answer in answers.items()
         ]
     texts = [text.text_or_empty() for text in answers.get("text").items()]
     starts = [start.value for start in answers.get("answer_start").items()]
     if len(texts) != len(starts):
         raise answers.error(
-            f'"text" has {len(texts)} entries and "answer_start" {len(starts)}', "Give one place for each text"
+            f'"text" has {len(texts)} entries and "answer_start" {len(starts)}',
+            "Give one place for each text",
         )
     return list(zip(texts, starts, strict=True))
 

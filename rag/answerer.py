@@ -1,0 +1,217 @@
+"""A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event as Signal
+
+from ingest.language import detect_language
+from ingest.sentences import sentence_spans
+from index.types import Hit
+from rag.confidence import WITH_GENERATOR, WITHOUT_GENERATOR
+from rag.generator import Chooser, Generator
+from rag.grounding import EncodeFunction, Grounder, Support
+from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.prompt import Prompt, build_prompt
+from rag.retriever import Retriever
+from rag.types import Answer, Citation, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
+
+# The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
+_MODEL_MARKER = re.compile(r"\s*\[\d+(?:\s*[,;-]\s*\d+)*\]")
+# Below this no passage carries the sentence.
+_MIN_SUPPORT = 0.25
+
+
+class Answerer:
+    """Retrieves, checks whether the passages hold the answer, writes it and verifies each sentence."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        generator: Generator,
+        encode: EncodeFunction,
+        *,
+        sampling: Sampling | None = None,
+        prompt_tokens: int = 3000,
+        abstain_below: float = 0.5,
+        language: str = "auto",
+    ) -> None:
+        self.retriever = retriever
+        self.generator = generator
+        self.encode = encode
+        self.sampling = sampling or Sampling()
+        self.prompt_tokens = prompt_tokens
+        self.abstain_below = abstain_below
+        self.language = language
+
+    def answer(
+        self, question: str, *, k: int | None = None, sampling: Sampling | None = None, language: str | None = None
+    ) -> Answer:
+        """The whole answer.
+
+        Raises: ValueError for an empty question, PromptTooLongError, errors of the index.
+        """
+        *_, last = self.stream(question, k=k, sampling=sampling, language=language)
+        assert isinstance(last, Finished)
+        return last.answer
+
+    def stream(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        sampling: Sampling | None = None,
+        language: str | None = None,
+        cancel: Signal | None = None,
+    ) -> Iterator[Event]:
+        """The answer as events: Retrieved, then Draft and TextDelta in turn, at last Finished.
+
+        Once `cancel` is set the answer ends with the last verified sentence.
+        """
+        if not question.strip():
+            raise ValueError("the question is empty; ask something")
+        chosen = language or self.language
+        if chosen == "auto":
+            chosen = detect_language(question, candidates=LANGUAGES)
+        return _Run(self, question, k, sampling or self.sampling, chosen, cancel).events()
+
+
+class _Run:
+    """One question on its way to its answer."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        question: str,
+        k: int | None,
+        sampling: Sampling,
+        language: str,
+        cancel: Signal | None,
+    ) -> None:
+        self._answerer = answerer
+        self._generator = answerer.generator
+        self._question = question
+        self._k = k
+        self._sampling = sampling
+        self._language = language
+        self._cancel = cancel
+        self._timings: dict[str, float] = {}
+        self._started = time.perf_counter()
+        self._text = ""
+        self._separator = ""
+        self._citations: list[Citation] = []
+        self._pieces = 0
+
+    def events(self) -> Iterator[Event]:
+        with self._timed("retrieve"):
+            hits = self._answerer.retriever.search(self._question, k=self._k)
+        yield Retrieved(hits)
+        room = self._generator.context_tokens - self._sampling.max_tokens
+        prompt = build_prompt(
+            self._question,
+            hits,
+            self._language,
+            max_tokens=min(self._answerer.prompt_tokens, room),
+            count_tokens=self._generator.count_tokens,
+        )
+        with self._timed("check"):
+            confidence = self._confidence(prompt)
+        if confidence >= self._answerer.abstain_below:
+            with self._timed("write"):
+                yield from self._write(prompt)
+        abstained = not self._text
+        if abstained:
+            confidence = min(confidence, 1.0 - confidence)
+            self._text = phrases(self._language).abstained
+            yield TextDelta(self._text)
+        yield Finished(self._answer(prompt, hits, abstained, confidence))
+
+    def _confidence(self, prompt: Prompt) -> float:
+        if not prompt.hits:
+            return 0.0
+        if not isinstance(self._generator, Chooser):
+            return WITHOUT_GENERATOR.probability(prompt.hits, None)
+        words = phrases(self._language)
+        log_odds = self._generator.log_odds(prompt.check, words.yes, words.no)
+        return WITH_GENERATOR.probability(prompt.hits, log_odds)
+
+    def _write(self, prompt: Prompt) -> Iterator[Event]:
+        """Verified sentences with their markers; a sentence that no passage carries is left out."""
+        grounder = Grounder(prompt.hits, self._question, self._answerer.encode)
+        buffer = ""
+        for piece in self._generator.stream(prompt.answer, self._sampling, cancel=self._cancel):
+            self._timings.setdefault("first_token", time.perf_counter() - self._started)
+            self._pieces += 1
+            buffer += piece
+            if NO_ANSWER in buffer:
+                return
+            *complete, buffer = _split(buffer)
+            for sentence in complete:
+                yield from self._verified(sentence, grounder)
+            if buffer and not NO_ANSWER.startswith(buffer.strip()):
+                yield Draft(buffer)
+        cancelled = self._cancel is not None and self._cancel.is_set()
+        if buffer.strip() and not cancelled:
+            yield from self._verified(buffer, grounder)
+
+    def _verified(self, sentence: str, grounder: Grounder) -> Iterator[TextDelta]:
+        content = _MODEL_MARKER.sub("", sentence).strip()
+        separator = self._separator
+        self._separator = "\n" if "\n" in sentence[len(sentence.rstrip()) :] else " "
+        with self._timed("verify"):
+            support = grounder.support(content, self._language)
+            foreign = grounder.foreign_facts(content)
+        if not content or support is None or support.score < _MIN_SUPPORT or foreign:
+            return
+        text = f"{separator if self._text else ''}{content} [{self._cite(support)}]"
+        self._text += text
+        yield TextDelta(text)
+
+    def _cite(self, support: Support) -> str:
+        """The marker of a supporting span; the same span keeps its marker."""
+        chunk = support.hit.chunk
+        start, end = chunk.start + support.span.start, chunk.start + support.span.end
+        for citation in self._citations:
+            if (citation.chunk_id, citation.start) == (chunk.id, start):
+                return citation.marker
+        marker = str(len(self._citations) + 1)
+        quote = chunk.text[support.span.start : support.span.end]
+        self._citations.append(
+            Citation(
+                marker, chunk.id, chunk.document_id, support.hit.source, chunk.page, start, end, quote,
+                round(support.score, 4),
+            )
+        )  # fmt: skip
+        return marker
+
+    def _answer(self, prompt: Prompt, hits: list[Hit], abstained: bool, confidence: float) -> Answer:
+        self._timings["total"] = time.perf_counter() - self._started
+        usage = Usage(self._generator.count_tokens(prompt.answer), self._pieces, len(prompt.dropped))
+        return Answer(
+            question=self._question,
+            text=self._text,
+            citations=tuple(self._citations),
+            hits=tuple(hits),
+            abstained=abstained,
+            confidence=confidence,
+            language=self._language,
+            model=self._generator.name,
+            timings_s={name: round(seconds, 4) for name, seconds in self._timings.items()},
+            usage=usage,
+        )
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - start
+
+
+def _split(text: str) -> list[str]:
+    """Complete sentences and, last, the one that is still being written; joined they are `text`."""
+    starts = [span.start for span in sentence_spans(text)][1:]
+    bounds = [0, *starts, len(text)]
+    return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]

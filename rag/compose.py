@@ -1,0 +1,158 @@
+"""The composition root: the one place that turns the configuration into objects."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import models
+from index.embedder import Embedder, prefixes_of
+from index.search import Index, SearchSettings
+from index.types import Identity, SyncProgress, SyncReport
+from index.writer import IndexWriter
+from ingest.chunking import Chunker
+from ingest.discovery import discover
+from ingest.sandbox import SandboxedReader
+from rag.answerer import Answerer
+from rag.config import Config, load_config
+from rag.generator import Generator
+from rag.retriever import Retriever
+from rag.types import Sampling
+
+Progress = Callable[[SyncProgress], None]
+
+
+class Fuente:
+    """The application over one index; models are loaded when they are first needed."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @classmethod
+    def configured(cls, **flags: Any) -> Self:
+        """From file, environment and `flags`, which are nested like the configuration.
+
+        Raises: ConfigurationError.
+        """
+        return cls(load_config(**flags))
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Raises: NotPreparedError, UnknownModelError, MissingDependencyError."""
+        section = self.config.models
+        resolved = models.resolve(section.embedder, section.cache, allow_network=section.network)
+        plan = models.plan_device(section.device, role="embedder")
+        query, passage = prefixes_of(section.embedder)
+        return Embedder(
+            models.load_sentence_transformer(resolved, plan),
+            name=section.embedder,
+            revision=resolved.revision,
+            query_prefix=query if section.query_prefix is None else section.query_prefix,
+            passage_prefix=passage if section.passage_prefix is None else section.passage_prefix,
+        )
+
+    @cached_property
+    def index(self) -> Index:
+        """Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError."""
+        section = self.config.retrieval
+        settings = SearchSettings(section.channel, section.fusion, section.dense_weight, section.candidates)
+        return Index(self.config.index, self.embedder, settings)
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        """Passages for questions."""
+        return Retriever(index=self.index, k=self.config.retrieval.k)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The local model, or the server when one is configured."""
+        if self.config.server.url:
+            return self._server()
+        # Imported here: torch takes seconds to load and searching needs none of it.
+        from rag.transformers_generator import TransformersGenerator
+
+        section = self.config.models
+        resolved = models.resolve(section.generator, section.cache, allow_network=section.network)
+        plan = models.plan_device(section.device, section.dtype, role="generator")
+        model, tokenizer = models.load_causal_lm(resolved, plan)
+        return TransformersGenerator(model, tokenizer, name=section.generator)
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Answers with citations."""
+        section = self.config.generation
+        return Answerer(
+            self.retriever,
+            self.generator,
+            self.embedder.encode_queries,
+            sampling=Sampling(section.temperature, section.top_p, section.max_tokens, section.seed),
+            prompt_tokens=section.prompt_tokens,
+            abstain_below=section.abstain_below,
+            language=self.config.language,
+        )
+
+    def writer(self) -> IndexWriter:
+        """The writer of the index, to be used in a `with`."""
+        return IndexWriter(self.config.index, self.embedder, self._chunker(), self._identity())
+
+    def ingest(self, paths: Sequence[str | Path], *, progress: Progress | None = None) -> SyncReport:
+        """Makes the index equal to these files and folders.
+
+        Raises: MissingPathError, IndexBusyError, IndexMismatchError.
+        """
+        section = self.config.ingest
+        given = [Path(path).absolute() for path in paths]
+        skipped: list[str] = []
+        files = list(discover(given, on_skip=lambda path: skipped.append(str(path))))
+        report = progress or (lambda _: None)
+        with (
+            SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s) as reader,
+            self.writer() as writer,
+        ):
+            roots = [path for path in given if path.is_dir()]
+            return writer.sync(files, roots, reader.read, skipped=skipped, progress=report)
+
+    def reindex(self, *, progress: Progress | None = None) -> SyncReport:
+        """Cuts and embeds the stored texts anew, as configured now."""
+        with self.writer() as writer:
+            return writer.reindex(progress=progress or (lambda _: None))
+
+    def remove(self, sources: Sequence[str]) -> None:
+        """Takes files out of the index.
+
+        Raises: UnknownSourceError.
+        """
+        with self.writer() as writer:
+            writer.remove(sources)
+
+    def required_models(self) -> list[str]:
+        """Names of the catalogue that this configuration needs."""
+        section = self.config.models
+        wanted = [section.embedder] if self.config.server.url else [section.embedder, section.generator]
+        return [name for name in wanted if name in models.CATALOG]
+
+    def _server(self) -> Generator:
+        from rag.server_generator import ServerGenerator
+
+        section = self.config.server
+        return ServerGenerator(
+            section.url, section.model, api_key=section.api_key, context_tokens=section.context_tokens
+        )
+
+    def _chunker(self) -> Chunker:
+        section = self.config.ingest
+        return Chunker(
+            self.embedder.token_counter(), max_tokens=section.chunk_tokens, min_tokens=section.min_chunk_tokens
+        )
+
+    def _identity(self) -> Identity:
+        embedder, section = self.embedder, self.config.ingest
+        return Identity(
+            embedder=embedder.name,
+            revision=embedder.revision,
+            dimension=embedder.dimension,
+            query_prefix=embedder.query_prefix,
+            passage_prefix=embedder.passage_prefix,
+            chunk_tokens=section.chunk_tokens,
+            min_chunk_tokens=section.min_chunk_tokens,
+        )

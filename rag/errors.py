@@ -1,0 +1,23 @@
+"""Errors of answering.
+
+RagError
+├── ConfigurationError   a value or key of the configuration is wrong
+└── GenerationError      the generator could not answer
+    └── PromptTooLongError   question and instructions alone exceed the budget
+"""
+
+
+class RagError(Exception):
+    """Something about answering went wrong; the message states the value, the rule and the mend."""
+
+
+class ConfigurationError(RagError):
+    pass
+
+
+class GenerationError(RagError):
+    pass
+
+
+class PromptTooLongError(GenerationError):
+    pass

@@ -1,0 +1,62 @@
+"""Passages and a question become a prompt within a token budget that keeps the best evidence."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from index.types import Hit
+from rag.errors import PromptTooLongError
+from rag.phrases import phrases
+from rag.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The messages of an answer and of the check before it, which share everything up to the question.
+
+    `hits` are the passages that are in it, `dropped` those that did not fit.
+    """
+
+    answer: tuple[Message, ...]
+    check: tuple[Message, ...]
+    hits: tuple[Hit, ...]
+    dropped: tuple[Hit, ...]
+
+
+def build_prompt(
+    question: str,
+    hits: Sequence[Hit],
+    language: str,
+    *,
+    max_tokens: int,
+    count_tokens: Callable[[Sequence[Message]], int],
+) -> Prompt:
+    """The prompt with as many of the best hits as `max_tokens` has room for.
+
+    Raises: PromptTooLongError when not even the best one fits.
+    """
+    kept = len(hits)
+    while kept and count_tokens(_messages(question, hits[:kept], language, "")) > max_tokens:
+        kept -= 1
+    if hits and not kept:
+        mend = "Raise generation.prompt_tokens or lower ingest.chunk_tokens and run `fuente reindex`"
+        raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
+    used = tuple(hits[:kept])
+    check = phrases(language).check
+    return Prompt(
+        _messages(question, used, language, ""), _messages(question, used, language, check), used, tuple(hits[kept:])
+    )
+
+
+def _messages(question: str, hits: Sequence[Hit], language: str, request: str) -> tuple[Message, ...]:
+    words = phrases(language)
+    passages = "\n\n".join(f"[{number}] {_passage(hit)}" for number, hit in enumerate(hits, 1))
+    body = f"{passages}\n\n{words.question}: {question}"
+    return (
+        Message("system", words.instructions),
+        Message("user", f"{body}\n{request}" if request else body),
+    )
+
+
+def _passage(hit: Hit) -> str:
+    headings = " > ".join(hit.chunk.headings)
+    return f"({headings}) {hit.chunk.text}" if headings else hit.chunk.text

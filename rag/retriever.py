@@ -1,0 +1,65 @@
+"""Questions in, passages out; also as a LangChain retriever."""
+
+from pathlib import Path
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+
+from index.search import Index
+from index.types import Hit
+
+
+class Retriever(BaseRetriever):
+    """The passages of an index for a question.
+
+        from rag import Retriever
+        retriever = Retriever.open("fuente-index")
+        for hit in retriever.search("¿Qué es un autoencoder?", k=3):
+            print(hit.rank, hit.source, hit.chunk.page, hit.chunk.text)
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    index: Index = Field(exclude=True)
+    k: int = 5
+
+    @classmethod
+    def open(cls, index_dir: str | Path, **flags: Any) -> "Retriever":
+        """The retriever of an index on disk; `flags` override the configuration, section by section.
+
+        Raises: IndexNotFoundError, IndexMismatchError, NotPreparedError.
+        """
+        from rag.compose import Fuente
+
+        return Fuente.configured(index=Path(index_dir), **flags).retriever
+
+    def search(self, question: str, *, k: int | None = None) -> list[Hit]:
+        """The `k` best passages, best first."""
+        return self.index.search(question, k or self.k)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[LangChainDocument]:
+        return [as_langchain(hit) for hit in self.search(query, k=k)]
+
+
+def as_langchain(hit: Hit) -> LangChainDocument:
+    """A hit as a LangChain document: the text, and where it comes from as metadata."""
+    chunk = hit.chunk
+    return LangChainDocument(
+        id=str(chunk.id),
+        page_content=chunk.text,
+        metadata={
+            "source": hit.source,
+            "page": chunk.page,
+            "start": chunk.start,
+            "end": chunk.end,
+            "score": hit.score,
+            "language": hit.language,
+            "document_id": chunk.document_id,
+            "headings": list(chunk.headings),
+        },
+    )

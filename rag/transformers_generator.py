@@ -1,0 +1,187 @@
+"""A local transformer as generator: explicit decoding over a KV cache whose prompt prefix is kept."""
+
+from collections.abc import Iterator, Sequence
+from threading import Event, Lock
+from typing import Any
+
+import torch
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from rag.errors import GenerationError, PromptTooLongError
+from rag.types import Message, Sampling
+
+# Prompts are run through the model in pieces: it bounds the memory of activations, and lets a stop take
+# effect within a long prompt.
+_PREFILL_TOKENS = 512
+
+
+class TransformersGenerator:
+    """Any transformers causal model with a chat template. One reply at a time; callers wait for each other.
+
+    The KV cache of the last prompt is kept. The next prompt runs only from where it differs, so the
+    instructions, and passages asked about twice, are paid for once.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
+        self.name = name
+        self.context_tokens = int(getattr(model.config, "max_position_embeddings", 4096))
+        self._model = model
+        self._tokenizer = tokenizer
+        self._lock = Lock()
+        self._cache = DynamicCache(config=model.config)
+        self._cached_ids: list[int] = []
+        self._end_ids = _end_ids(model, tokenizer)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt, chat template included."""
+        return len(self._prompt_ids(messages))
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None) -> Iterator[str]:
+        """Pieces of the reply; temperature 0 is greedy, otherwise equal seeds give equal replies.
+
+        Raises: PromptTooLongError.
+        """
+        prompt = self._prompt_ids(messages)
+        room = self.context_tokens - len(prompt)
+        if room < 1:
+            reason = f"the prompt has {len(prompt)} tokens, {self.name} takes {self.context_tokens}"
+            raise PromptTooLongError(f"{reason}. Ask with fewer passages (-k) or a smaller generation.prompt_tokens")
+        with self._lock:
+            ids = self._decode(prompt, sampling, min(room, sampling.max_tokens), cancel)
+            yield from _until_stop(self._texts(ids), sampling.stop)
+
+    def log_odds(self, messages: Sequence[Message], first: str, second: str) -> float:
+        """ln P(first) − ln P(second) of the reply's first token."""
+        with self._lock:
+            logits = self._prefill(self._prompt_ids(messages), None)
+        a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
+        return float(logits[a] - logits[b])
+
+    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _decode(self, prompt: list[int], sampling: Sampling, limit: int, cancel: Event | None) -> Iterator[int]:
+        """Ids of the reply, up to its end token."""
+        random = torch.Generator()
+        if sampling.seed is None:
+            random.seed()
+        else:
+            random.manual_seed(sampling.seed)
+        logits = self._prefill(prompt, cancel)
+        for _ in range(limit):
+            if cancel is not None and cancel.is_set():
+                return
+            token = draw(logits, sampling.temperature, sampling.top_p, random)
+            if token in self._end_ids:
+                return
+            yield token
+            logits = self._forward([token])
+
+    def _prefill(self, prompt: list[int], cancel: Event | None) -> torch.Tensor:
+        """Logits (V,) after the prompt; runs only what follows the part that is cached already."""
+        shared = _common_prefix(prompt[:-1], self._cached_ids)
+        if shared < len(self._cached_ids):
+            self._shorten(shared)
+        logits = torch.empty(0)
+        for start in range(len(self._cached_ids), len(prompt), _PREFILL_TOKENS):
+            if cancel is not None and cancel.is_set():
+                break
+            logits = self._forward(prompt[start : start + _PREFILL_TOKENS])
+        return logits
+
+    def _shorten(self, length: int) -> None:
+        if length:
+            self._cache.crop(length - len(self._cached_ids))
+            self._cached_ids = self._cached_ids[:length]
+        else:
+            self._cache = DynamicCache(config=self._model.config)
+            self._cached_ids = []
+
+    @torch.inference_mode()
+    def _forward(self, ids: list[int]) -> torch.Tensor:
+        """Next-token logits (V,) float32 on the CPU after `ids`, which join the cache."""
+        try:
+            batch = torch.tensor([ids], device=self._model.device)  # (1, T)
+            output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        except torch.OutOfMemoryError as error:
+            self._shorten(0)
+            mend = "Ask with fewer passages (-k), or choose a smaller generator"
+            raise GenerationError(f"{self.name}: out of memory with {len(self._cached_ids)} tokens. {mend}") from error
+        except BaseException:
+            self._shorten(0)
+            raise
+        self._cached_ids += ids
+        logits: torch.Tensor = output.logits[0, -1].float().cpu()  # (V,)
+        return logits
+
+    def _texts(self, ids: Iterator[int]) -> Iterator[str]:
+        """Text as it becomes definite: a character of several tokens appears when its last one is there."""
+        window: list[int] = []
+        shown = ""
+        for token in ids:
+            window.append(token)
+            text = self._tokenizer.decode(window, skip_special_tokens=True)
+            if text.endswith("\ufffd"):
+                continue
+            if text != shown:
+                yield text[len(shown) :]
+            # Spaces depend on the token before, so one token of overlap is kept.
+            window = window[-1:]
+            shown = self._tokenizer.decode(window, skip_special_tokens=True)
+
+
+def draw(logits: torch.Tensor, temperature: float, top_p: float, random: torch.Generator) -> int:
+    """A token id drawn from logits (V,); the most likely one at temperature 0.
+
+    Source: nucleus sampling, Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
+    """
+    if temperature == 0.0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits / temperature, dim=-1)  # (V,)
+    ordered, tokens = probabilities.sort(descending=True)
+    outside = ordered.cumsum(-1) - ordered >= top_p
+    ordered = ordered.masked_fill(outside, 0.0)
+    return int(tokens[torch.multinomial(ordered, 1, generator=random)])
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured: Any = getattr(model.generation_config, "eos_token_id", None)
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
+
+
+def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    length = 0
+    for a, b in zip(first, second, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def _until_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
+    """The pieces joined up to the first stop text; what may be the start of one is held back."""
+    if not stops:
+        yield from pieces
+        return
+    held = ""
+    for piece in pieces:
+        held += piece
+        cut = min((at for stop in stops if (at := held.find(stop)) >= 0), default=-1)
+        if cut >= 0:
+            yield held[:cut]
+            return
+        keep = max(_overlap(held, stop) for stop in stops)
+        ready = held[: len(held) - keep]
+        if ready:
+            yield ready
+        held = held[len(ready) :]
+    if held:
+        yield held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that begins `stop`."""
+    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)

@@ -1,0 +1,113 @@
+"""The data that answering emits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from index.types import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation with a chat model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `temperature` 0 is greedy and repeatable; `top_p` in (0, 1]."""
+
+    temperature: float = 0.2
+    top_p: float = 0.95
+    max_tokens: int = 400
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.temperature <= 2.0:
+            raise ValueError(f"temperature={self.temperature} must lie in [0, 2]")
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p={self.top_p} must lie in (0, 1]")
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens={self.max_tokens} must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a statement comes from.
+
+    `marker` is the label that stands in square brackets in the answer. `quote` is verbatim:
+    `document.text[start:end] == quote`. `support` in [0, 1] tells how well the quote carries the statement.
+    """
+
+    marker: str
+    chunk_id: int
+    document_id: str
+    source: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one answer; `dropped_passages` did not fit into the prompt's budget."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    dropped_passages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its evidence.
+
+    `confidence` in [0, 1] estimates that the documents hold the answer; `abstained` is set when they do not
+    and `text` then says so. `timings_s` has seconds by stage.
+    """
+
+    question: str
+    text: str
+    citations: tuple[Citation, ...]
+    hits: tuple[Hit, ...]
+    abstained: bool
+    confidence: float
+    language: str
+    model: str
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Event: the passages are found."""
+
+    hits: Sequence[Hit]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Event: the sentence being written so far; not verified yet, and replaced by the next event."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Event: a verified sentence of the answer, markers included."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Event: the answer is complete; its text equals the deltas joined."""
+
+    answer: Answer
+
+
+Event = Retrieved | Draft | TextDelta | Finished
