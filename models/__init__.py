@@ -1,0 +1,32 @@
+"""Where weights come from: named models, packages, folders and hub names; checks, conversion, devices."""
+
+from models.catalog import CATALOG, ModelSpec, get
+from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
+from models.errors import ModelError, NotPreparedError, UnknownModelError
+from models.loading import load_causal_lm, load_sentence_transformer
+from models.prepare import is_prepared, prepare, verify
+from models.progress import Progress
+from models.resolve import ResolvedModel, resolve
+from models.revision import revision_of
+
+__all__ = [
+    "CATALOG",
+    "DevicePlan",
+    "HardwareReport",
+    "ModelError",
+    "ModelSpec",
+    "NotPreparedError",
+    "Progress",
+    "ResolvedModel",
+    "UnknownModelError",
+    "get",
+    "hardware_report",
+    "is_prepared",
+    "load_causal_lm",
+    "load_sentence_transformer",
+    "plan_device",
+    "prepare",
+    "resolve",
+    "revision_of",
+    "verify",
+]

@@ -46,7 +46,7 @@ class Fuente:
         return Embedder(
             models.load_sentence_transformer(resolved, plan),
             name=section.embedder,
-            revision=resolved.revision,
+            revision=models.revision_of(resolved),
             query_prefix=query if section.query_prefix is None else section.query_prefix,
             passage_prefix=passage if section.passage_prefix is None else section.passage_prefix,
         )
@@ -54,9 +54,7 @@ class Fuente:
     @cached_property
     def index(self) -> Index:
         """Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError."""
-        section = self.config.retrieval
-        settings = SearchSettings(section.channel, section.fusion, section.dense_weight, section.candidates)
-        return Index(self.config.index, self.embedder, settings)
+        return Index(self.config.index, self.embedder, self.search_settings())
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -80,9 +78,13 @@ class Fuente:
     @cached_property
     def answerer(self) -> Answerer:
         """Answers with citations."""
+        return self.answerer_over(self.retriever)
+
+    def answerer_over(self, retriever: Retriever) -> Answerer:
+        """Answers from the passages of any retriever."""
         section = self.config.generation
         return Answerer(
-            self.retriever,
+            retriever,
             self.generator,
             self.embedder.encode_queries,
             sampling=Sampling(section.temperature, section.top_p, section.max_tokens, section.seed),
@@ -91,9 +93,24 @@ class Fuente:
             language=self.config.language,
         )
 
+    def search_settings(self) -> SearchSettings:
+        """How the channels of search are combined."""
+        section = self.config.retrieval
+        return SearchSettings(section.channel, section.fusion, section.dense_weight, section.candidates)
+
+    def answer_settings(self) -> dict[str, str]:
+        """What decides an answer besides its question, by name."""
+        sections = {
+            "retrieval": self.config.retrieval,
+            "generation": self.config.generation,
+            "server": self.config.server.model,
+            "models": (self.config.models.embedder, self.config.models.generator, self.config.models.dtype),
+        }
+        return {name: str(value) for name, value in sections.items()}
+
     def writer(self) -> IndexWriter:
         """The writer of the index, to be used in a `with`."""
-        return IndexWriter(self.config.index, self.embedder, self._chunker(), self._identity())
+        return IndexWriter(self.config.index, self.embedder, self._chunker(), self.identity())
 
     def ingest(self, paths: Sequence[str | Path], *, progress: Progress | None = None) -> SyncReport:
         """Makes the index equal to these files and folders.
@@ -145,7 +162,8 @@ class Fuente:
             self.embedder.token_counter(), max_tokens=section.chunk_tokens, min_tokens=section.min_chunk_tokens
         )
 
-    def _identity(self) -> Identity:
+    def identity(self) -> Identity:
+        """What an index built with this configuration is built with."""
         embedder, section = self.embedder, self.config.ingest
         return Identity(
             embedder=embedder.name,

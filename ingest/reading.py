@@ -1,0 +1,70 @@
+"""A file becomes a Document."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest.errors import UnreadableFileError
+from ingest.language import detect_language
+from ingest.readers import check_size, read, reader_for
+from ingest.types import Document, Extract
+
+DEFAULT_MAX_BYTES = 256 * 2**20
+_ID_DIGITS = 16
+
+
+def read_document(path: Path, *, source: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Document:
+    """The document in a file, read in this process. `source` is the name it is cited by.
+
+    Raises:
+        IngestError: one of its kinds, each with the reason and the mend.
+    """
+    identity = identify(path, max_bytes=max_bytes)
+    return to_document(path, read(path, max_bytes=max_bytes), source=source, identity=identity)
+
+
+def identify(path: Path, *, max_bytes: int) -> tuple[str, datetime]:
+    """The sha256 of the file's bytes and the time of its last change.
+
+    Raises:
+        IngestError: no reader for it, too large, empty, or it cannot be opened.
+    """
+    reader_for(path)
+    try:
+        check_size(path, max_bytes)
+        modified = _modified(path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), modified
+    except OSError as error:
+        mend = "Check that it exists and that you may read it"
+        raise UnreadableFileError(path, f"cannot be opened ({error.strerror or error})", mend) from error
+
+
+def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[str, datetime]) -> Document:
+    """The document made of an extract and of what `identify` found before it was read.
+
+    Raises:
+        UnreadableFileError: the file was changed meanwhile, so that its text and its sha256 may differ.
+    """
+    sha256, modified = identity
+    if not path.exists() or _modified(path) != modified:
+        raise UnreadableFileError(path, "was changed while it was read", "Ingest it again")
+    return Document(
+        id=sha256[:_ID_DIGITS],
+        source=source,
+        text=extract.text,
+        pages=extract.pages,
+        language=detect_language(extract.text, candidates=None),
+        metadata={
+            **extract.metadata,
+            "file_name": path.name,
+            "modified": modified.isoformat(timespec="seconds"),
+        },
+        sha256=sha256,
+        headings=extract.headings,
+        blocks=extract.blocks,
+    )
+
+
+def _modified(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)

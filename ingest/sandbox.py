@@ -1,0 +1,203 @@
+"""Reads files in a worker process, so that a hostile or broken file costs only that process.
+
+The worker gets paths and gives back extracts, as JSON behind a length, over its standard streams. It
+has a limit on memory, a limit on time, no sockets, none of the environment's secrets, and cannot write
+files. What it sends is checked as if the file itself had sent it; a document's identity and language
+are found in this process.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import ingest
+from ingest.errors import (
+    EmptyFileError,
+    IngestError,
+    OversizeFileError,
+    UnreadableFileError,
+    UnsupportedFileError,
+)
+from ingest.readers.invariants import broken_rule
+from ingest.reading import DEFAULT_MAX_BYTES, identify, to_document
+from ingest.sandbox_worker import OUT_OF_MEMORY, Message, receive, send
+from ingest.types import Document, Extract, Heading, Page, Span
+
+_ERRORS: dict[str, type[IngestError]] = {
+    kind.rule: kind for kind in (EmptyFileError, OversizeFileError, UnreadableFileError, UnsupportedFileError)
+}
+_KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
+_START_TIMEOUT_S = 60.0
+_MAX_REASON_CHARACTERS = 500
+_MEND = "Convert it to another format, or leave it out"
+
+
+class SandboxedReader:
+    """Reads one file at a time in its worker, which is started once and anew after each death."""
+
+    def __init__(
+        self, *, max_bytes: int = DEFAULT_MAX_BYTES, timeout_s: float = 60.0, memory_mib: int = 1024
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._memory_mib = memory_mib
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        with self._lock:
+            self._running()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, path: Path, source: str) -> Document:
+        """The document in a file, cited as `source`.
+
+        Raises:
+            IngestError: one of its kinds; UnreadableFileError also for a file that takes too long, needs
+                too much memory or ends the worker.
+            RuntimeError: no worker can be started.
+        """
+        identity = identify(path, max_bytes=self._max_bytes)
+        with self._lock:
+            reply = self._ask(path)
+        return to_document(path, _extract(path, reply), source=source, identity=identity)
+
+    def close(self) -> None:
+        """End the worker."""
+        with self._lock:
+            self._stop()
+
+    def _ask(self, path: Path) -> Message:
+        """The worker's answer about one file, errors raised."""
+        process = self._running()
+        request = {"path": str(path.absolute()), "max_bytes": self._max_bytes}
+        reply, timed_out = self._exchange(process, request, self._timeout_s)
+        if timed_out:
+            raise UnreadableFileError(path, f"took longer than {self._timeout_s:g} s", _MEND)
+        if reply is None:
+            raise UnreadableFileError(path, f"ended its reader ({self._stop()})", _MEND)
+        rule = reply.get("rule")
+        if rule == OUT_OF_MEMORY:
+            self._stop()  # its memory is fragmented, the next file deserves a fresh worker
+            raise UnreadableFileError(path, f"needed more than {self._memory_mib} MiB", _MEND)
+        if rule is not None:
+            reason, mend = (str(reply.get(key))[:_MAX_REASON_CHARACTERS] for key in ("reason", "mend"))
+            raise _ERRORS.get(str(rule), UnreadableFileError)(path, reason, mend)
+        return reply
+
+    def _exchange(
+        self, process: subprocess.Popen[bytes], request: Message | None, timeout_s: float
+    ) -> tuple[Message | None, bool]:
+        """The reply or None when the worker died, and whether it was killed for taking too long.
+
+        Killing it from a timer ends the blocking read on every platform, which no select on pipes does.
+        """
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the worker has no pipes")
+        timed_out = threading.Event()
+
+        def expire() -> None:
+            timed_out.set()
+            process.kill()
+
+        timer = threading.Timer(timeout_s, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            if request is not None:
+                send(process.stdin, request)
+            reply = receive(process.stdout, self._memory_mib * 2**20)
+        except (OSError, ValueError, TypeError, RecursionError):
+            reply = None
+        finally:
+            timer.cancel()
+        if timed_out.is_set():
+            self._stop()
+        return reply, timed_out.is_set()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The worker, started if there is none."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._stop()
+        backstop_s = int(self._timeout_s) + 10
+        code = f"from ingest.sandbox_worker import serve; serve({self._memory_mib * 2**20}, {backstop_s})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code],  # -P: a json.py among the documents must not be imported
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            close_fds=True,
+        )
+        ready, _ = self._exchange(self._process, None, _START_TIMEOUT_S)
+        if ready is None:
+            raise RuntimeError(
+                f"the reading worker did not start ({self._stop()}); raise memory_mib={self._memory_mib}"
+            )
+        return self._process
+
+    def _stop(self) -> str:
+        """How the worker ended, after ending it if it still ran."""
+        process, self._process = self._process, None
+        if process is None:
+            return "stopped"
+        process.kill()
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            with contextlib.suppress(BrokenPipeError):  # closing flushes what the dead worker never took
+                pipe.close()
+        return f"exit status {process.wait()}"
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    root = str(Path(ingest.__file__).resolve().parents[1])
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
+    return kept
+
+
+def _extract(path: Path, reply: Message) -> Extract:
+    """The extract in a reply, built from checked values alone."""
+    try:
+        found = reply["extract"]
+        extract = Extract(
+            text=_string(found["text"]),
+            pages=tuple(Page(*_numbers(page, "number", "start", "end")) for page in found["pages"]),
+            headings=tuple(
+                Heading(_integer(item["level"]), _string(item["title"]), _integer(item["start"]))
+                for item in found["headings"]
+            ),
+            blocks=tuple(Span(*_numbers(block, "start", "end")) for block in found["blocks"]),
+            metadata={_string(key): _string(value) for key, value in found["metadata"].items()},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreadableFileError(path, "got a malformed answer from its reader", _MEND) from error
+    if rule := broken_rule(extract):
+        raise UnreadableFileError(path, f"was read wrongly: {rule}", _MEND)
+    return extract
+
+
+def _numbers(item: dict[str, object], *keys: str) -> list[int]:
+    return [_integer(item[key]) for key in keys]
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"an integer expected, not {type(value).__name__}")
+    return value
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a string expected, not {type(value).__name__}")
+    return value

@@ -1,0 +1,80 @@
+"""Models in memory, from safetensors only and never with code that comes along with the weights."""
+
+from pathlib import Path
+from typing import Any
+
+from models.devices import DevicePlan
+from models.errors import ConversionError, DownloadError, MissingDependencyError, ModelError
+from models.quiet import quiet_transformers
+from models.resolve import ResolvedModel
+
+
+def load_causal_lm(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]:
+    """The model, in evaluation mode on the planned device, and its tokenizer.
+
+    Raises:
+        DownloadError: a hub model that is neither on this machine nor allowed to be fetched.
+        ConversionError: a folder whose weights or tokenizer cannot be read.
+        MissingDependencyError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingDependencyError("transformers", "Running a generator here") from error
+
+    # On a GPU the weights go straight to it; without a map they would pass through the CPU's memory first.
+    placement = {} if plan.device == "cpu" else {"device_map": {"": plan.device}}
+    shared = {"trust_remote_code": False, "local_files_only": resolved.local_files_only}
+    model: Any
+    with quiet_transformers():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                resolved.path_or_hub_id,
+                dtype=getattr(torch, plan.dtype_name),
+                use_safetensors=True,
+                **placement,
+                **shared,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(resolved.path_or_hub_id, **shared)
+        except (OSError, ValueError) as error:
+            raise _load_error(resolved, error) from error
+    return model.eval(), tokenizer
+
+
+def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
+    """The sentence-transformers embedder, in evaluation mode on the planned device.
+
+    Raises:
+        DownloadError: a hub model that is neither on this machine nor allowed to be fetched.
+        ConversionError: a folder whose weights or tokenizer cannot be read.
+        MissingDependencyError: sentence-transformers is not installed.
+    """
+    try:
+        import torch
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingDependencyError("sentence-transformers", "Running an embedder here") from error
+
+    with quiet_transformers():
+        try:
+            model = SentenceTransformer(
+                resolved.path_or_hub_id,
+                device=plan.device,
+                trust_remote_code=False,
+                local_files_only=resolved.local_files_only,
+                model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.dtype_name)},
+            )
+        except (OSError, ValueError) as error:
+            raise _load_error(resolved, error) from error
+    return model.eval()
+
+
+def _load_error(resolved: ResolvedModel, error: Exception) -> ModelError:
+    if resolved.kind == "hub":
+        mend = "Check the name" if not resolved.local_files_only else "Allow the network once to fetch it"
+        return DownloadError(
+            f"Hub model {resolved.name!r} could not be loaded ({error}). {mend}, or point to a local folder; "
+            "its weights must be safetensors."
+        )
+    return ConversionError(Path(resolved.path_or_hub_id), f"it could not be loaded ({error})")

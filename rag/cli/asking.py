@@ -1,0 +1,138 @@
+"""Commands that ask: search, ask, demo and serve."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from index.errors import IndexNotFoundError
+from rag.cli.library import index_state, prepare_missing
+from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
+from rag.cli.rendering import (
+    answer_json,
+    hit_json,
+    notes,
+    out,
+    plain,
+    print_hits,
+    print_json,
+    print_sources,
+    sync_progress,
+)
+from rag.compose import Fuente
+from rag.types import Answer, Finished, Retrieved, TextDelta
+
+# Each is answered by one of the sample documents, in its language.
+_DEMO_QUESTIONS = (
+    "¿En qué ciudad y en qué año se le ocurrió a Ian Goodfellow la idea de las GAN?",
+    "Qual porta da LSTM não fazia parte do desenho original de 1997?",
+    "How much memory does the KV cache of Qwen2.5 1.5B take per token?",
+)
+_SamplesOption = Annotated[
+    Path, typer.Option(help="Documents that are ingested when the index is empty.", show_default=True)
+]
+
+
+@app.command(epilog='Example: fuente search "What is a variational autoencoder?" -k 3')
+def search(question: str, k: PassagesOption = None, index: IndexOption = None, json: JsonOption = False) -> None:
+    """Find the passages that are nearest to a question."""
+    fuente = configured(index, retrieval={"k": k})
+    index_state(fuente)
+    prepare_missing(fuente, embedder_only=True)
+    hits = fuente.retriever.search(question)
+    if json:
+        print_json({"hits": [hit_json(hit) for hit in hits]})
+    else:
+        print_hits(hits)
+
+
+@app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')
+def ask(
+    question: str,
+    k: PassagesOption = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy and repeatable, 2 is wild.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Equal seeds give equal answers.")] = None,
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Answer a question from the documents, with the source of every sentence."""
+    fuente = configured(
+        index,
+        retrieval={"k": k},
+        generation={"temperature": temperature, "max_tokens": max_tokens, "seed": seed},
+    )
+    index_state(fuente)
+    prepare_missing(fuente)
+    answer = _stream(fuente, question, show=not json)
+    if json:
+        print_json(answer_json(answer))
+    else:
+        print_sources(answer)
+
+
+@app.command(epilog="Example: fuente demo")
+def demo(samples: _SamplesOption = Path("samples"), index: IndexOption = None) -> None:
+    """Answer three questions about the sample documents, in Spanish, Portuguese and English."""
+    fuente = configured(index, generation={"temperature": 0.0})
+    prepare_missing(fuente)
+    _fill_when_empty(fuente, samples)
+    for question in _DEMO_QUESTIONS:
+        out.print(Text(f"\n? {question}", style="bold"))
+        print_sources(_stream(fuente, question, show=True))
+
+
+@app.command(epilog="Example: fuente serve --port 8600")
+def serve(
+    samples: _SamplesOption = Path("samples"),
+    index: IndexOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Open Fuente in the browser, on this machine only."""
+    # Imported here: the interface lies above this package and brings Streamlit with it.
+    from ui.launch import launch
+
+    fuente = configured(index)
+    prepare_missing(fuente)
+    _fill_when_empty(fuente, samples)
+    raise typer.Exit(launch(index=fuente.config.index, port=port, open_browser=browser))
+
+
+def _stream(fuente: Fuente, question: str, *, show: bool) -> Answer:
+    """Prints verified sentences as they come and returns the whole answer."""
+    with notes.status("loading the models"):
+        answerer = fuente.answerer
+    status = notes.status("searching")
+    status.start()
+    try:
+        for event in answerer.stream(question):
+            if isinstance(event, Retrieved):
+                status.update(f"reading {len(event.hits)} passages")
+            elif isinstance(event, TextDelta) and show:
+                status.stop()
+                sys.stdout.write(plain(event.text))
+                sys.stdout.flush()
+            elif isinstance(event, Finished):
+                if show:
+                    sys.stdout.write("\n")
+                return event.answer
+    finally:
+        status.stop()
+    raise AssertionError("a stream ends with Finished")
+
+
+def _fill_when_empty(fuente: Fuente, samples: Path) -> None:
+    """Ingests the sample documents into an index that has no documents yet."""
+    try:
+        state, _ = index_state(fuente)
+    except IndexNotFoundError:
+        state = {"documents": 0}
+    if state["documents"] or not samples.is_dir():
+        return
+    notes.print(f"The index {fuente.config.index} is empty; ingesting {samples}")
+    with sync_progress() as progress:
+        report = fuente.ingest([samples], progress=progress)
+    notes.print(f"{len(report.added)} documents, {report.chunks} chunks")

@@ -1,0 +1,179 @@
+"""Commands that change or describe the index."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import models
+from index.errors import UnknownSourceError
+from index.generation import current_number
+from index.store import Store
+from index.types import SourceInfo, SyncReport
+from rag.cli.options import IndexOption, JsonOption, app, configured
+from rag.cli.rendering import notes, out, plain, print_json, size, sync_progress
+from rag.compose import Fuente
+
+
+@app.command(epilog="Example: fuente ingest ~/Documents/thesis notes.pdf")
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are read with all below them.")],
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the index equal to these files and folders.
+
+    What is new is added, what changed is read again, what vanished from a folder leaves, the rest is untouched.
+    """
+    fuente = configured(index)
+    prepare_missing(fuente, embedder_only=True)
+    started = time.perf_counter()
+    with sync_progress() as progress:
+        report = fuente.ingest(paths, progress=progress)
+    seconds = time.perf_counter() - started
+    if json:
+        print_json(_report_json(report, seconds))
+    else:
+        _print_report(report, seconds)
+    named = {str(path.absolute()) for path in paths}
+    done = len(report.added) + len(report.changed) + len(report.unchanged)
+    if any(failure.source in named for failure in report.failed) or (report.failed and not done):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: fuente reindex")
+def reindex(index: IndexOption = None, json: JsonOption = False) -> None:
+    """Cut and embed the stored texts anew, after a change of embedder or chunk size; files are not read."""
+    fuente = configured(index)
+    Store.open(fuente.config.index / "fuente.db")
+    prepare_missing(fuente, embedder_only=True)
+    started = time.perf_counter()
+    with sync_progress() as progress:
+        report = fuente.reindex(progress=progress)
+    seconds = time.perf_counter() - started
+    if json:
+        print_json(_report_json(report, seconds))
+    else:
+        out.print(f"{report.chunks} chunks ({report.embedded} embedded) · {seconds:.1f} s")
+
+
+@app.command(epilog="Example: fuente status --sources")
+def status(
+    index: IndexOption = None,
+    json: JsonOption = False,
+    sources: Annotated[bool, typer.Option("--sources", help="List every file.")] = False,
+) -> None:
+    """Say what is in the index."""
+    fuente = configured(index)
+    state, infos = index_state(fuente)
+    if json:
+        listed = [_source_json(info) for info in infos]
+        print_json({**state, "sources": listed} if sources else state)
+        return
+    for name, value in state.items():
+        out.print(f"{name.replace('_', ' '):<16} {size(value) if name == 'size_bytes' else plain(str(value))}")
+    if sources:
+        for info in infos:
+            pages = f", {info.pages} pages" if info.pages else ""
+            out.print(f"  {plain(info.source)}  ({info.language}, {info.chunks} chunks{pages})")
+
+
+@app.command(epilog="Example: fuente remove notes.pdf")
+def remove(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, as `status` lists them.")],
+    index: IndexOption = None,
+) -> None:
+    """Take files out of the index; the files themselves stay where they are."""
+    fuente = configured(index)
+    _, infos = index_state(fuente)
+    chosen = sorted({path for source in sources for path in _matching(fuente, infos, source)})
+    fuente.remove(chosen)
+    out.print(f"{len(chosen)} removed")
+
+
+def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
+    """What `status` says, and the files; read from the store, no model is loaded.
+
+    Raises: IndexNotFoundError, IndexDamagedError.
+    """
+    folder = fuente.config.index
+    store = Store.open(folder / "fuente.db")
+    generation = current_number(folder)
+    documents, chunks = store.counts(generation)
+    infos = store.source_infos(generation)
+    state = {
+        "index": str(folder),
+        "documents": documents,
+        "chunks": chunks,
+        "sources_count": len(infos),
+        "languages": ", ".join(sorted({info.language for info in infos})),
+        "model": store.identity().embedder,
+        "generator": fuente.config.server.model or fuente.config.models.generator,
+        "generation": generation,
+        "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+    }
+    return state, infos
+
+
+def prepare_missing(fuente: Fuente, *, embedder_only: bool = False) -> None:
+    """Prepares the packaged models that the configuration needs and the cache lacks."""
+    from rag.cli.preparing import prepare_models
+
+    needed = fuente.required_models()[:1] if embedder_only else fuente.required_models()
+    cache = fuente.config.models.cache
+    missing = [name for name in needed if not models.is_prepared(name, cache)]
+    if missing:
+        prepare_models(missing, cache)
+
+
+def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]:
+    """Stored paths that a person means: the path itself, all below a folder, or a unique file name."""
+    path = str(Path(source).absolute())
+    known = [info.source for info in infos]
+    found = [name for name in known if name in (source, path) or Path(name).is_relative_to(path)]
+    named = [name for name in known if Path(name).name == source]
+    if not found and len(named) == 1:
+        found = named
+    if not found:
+        reason = f"{source} is not in this index" if not named else f"{source} names {len(named)} files in this index"
+        raise UnknownSourceError(fuente.config.index, reason, "`fuente status --sources` lists what is stored")
+    return found
+
+
+def _print_report(report: SyncReport, seconds: float) -> None:
+    parts = [
+        f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")
+    ]
+    out.print(", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded) · {seconds:.1f} s")
+    for failure in report.failed:
+        notes.print(f"  {failure.rule}: {plain(failure.source)}: {plain(failure.reason)}")
+    if report.skipped:
+        notes.print(f"  {len(report.skipped)} files of other kinds in these folders were left out")
+
+
+def _report_json(report: SyncReport, seconds: float) -> dict[str, Any]:
+    return {
+        "added": list(report.added),
+        "changed": list(report.changed),
+        "unchanged": list(report.unchanged),
+        "removed": list(report.removed),
+        "failed": [{"source": f.source, "rule": f.rule, "reason": f.reason} for f in report.failed],
+        "skipped": list(report.skipped),
+        "chunks": report.chunks,
+        "embedded": report.embedded,
+        "generation": report.generation,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _source_json(info: SourceInfo) -> dict[str, Any]:
+    return {
+        "source": info.source,
+        "document_id": info.document_id,
+        "language": info.language,
+        "chunks": info.chunks,
+        "characters": info.characters,
+        "pages": info.pages,
+        "metadata": dict(info.metadata),
+    }

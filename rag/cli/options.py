@@ -1,0 +1,46 @@
+"""The application object and the options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rag.compose import Fuente
+
+app = typer.Typer(
+    name="fuente",
+    help="Ask questions of your own documents, on your own machine, and see where every statement comes from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index [default: fuente-index].")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+PassagesOption = Annotated[int | None, typer.Option("-k", min=1, help="Number of passages.")]
+
+
+@app.callback()
+def _configure(
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file [default: fuente.toml in this folder, if there is one].")
+    ] = None,
+) -> None:
+    if config is not None:
+        os.environ["FUENTE_CONFIG"] = str(config)
+
+
+def configured(index: Path | None, **sections: dict[str, Any]) -> Fuente:
+    """The application with what was given on the command line; values that are None were not given."""
+    flags: dict[str, Any] = {
+        name: given
+        for name, values in sections.items()
+        if (given := {key: value for key, value in values.items() if value is not None})
+    }
+    if index is not None:
+        flags["index"] = index
+    return Fuente.configured(**flags)

@@ -1,0 +1,194 @@
+"""What commands print. Documents and answers are untrusted, so control characters never reach the terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+import models
+from index.types import Hit, SyncProgress
+from rag.types import Answer, Citation
+
+out = Console(highlight=False, markup=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+# All of C0 and C1 except newline and tab: an escape sequence in a document could rewrite the screen.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """`text` without control characters and direction overrides."""
+    return _CONTROL.sub("", text)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit as the command line gives it out."""
+    chunk = hit.chunk
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "source": hit.source,
+        "page": chunk.page,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+        "headings": list(chunk.headings),
+        "document_id": chunk.document_id,
+        "chunk_id": chunk.id,
+        "language": hit.language,
+    }
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """An answer as the command line gives it out."""
+    usage = answer.usage
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "confidence": round(answer.confidence, 4),
+        "language": answer.language,
+        "citations": [_citation_json(citation) for citation in answer.citations],
+        "hits": [hit_json(hit) for hit in answer.hits],
+        "timings_s": dict(answer.timings_s),
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "answer_tokens": usage.answer_tokens,
+            "dropped_passages": usage.dropped_passages,
+        },
+        "model": answer.model,
+    }
+
+
+def _citation_json(citation: Citation) -> dict[str, Any]:
+    return {
+        "marker": citation.marker,
+        "source": citation.source,
+        "page": citation.page,
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+        "support": citation.support,
+        "document_id": citation.document_id,
+        "chunk_id": citation.chunk_id,
+    }
+
+
+def print_hits(hits: list[Hit]) -> None:
+    """Hits for reading: where each is from, then its text."""
+    for hit in hits:
+        where = place(hit.source, hit.chunk.page)
+        out.print(Text.assemble((f"{hit.rank}. ", "bold"), (plain(where), "cyan"), (f"  {hit.score:.3f}", "dim")))
+        for title in hit.chunk.headings[-1:]:
+            out.print(Text(f"   {plain(title)}", style="italic"))
+        out.print(Text(_indented(plain(hit.chunk.text))))
+        out.print()
+
+
+def print_sources(answer: Answer) -> None:
+    """The numbered sources of an answer, each with its quote; the nearest passages when it abstained."""
+    out.print()
+    for citation in answer.citations:
+        where = place(citation.source, citation.page)
+        out.print(Text.assemble((f"[{citation.marker}] ", "bold"), (plain(where), "cyan")))
+        out.print(Text(_indented(f"“{plain(' '.join(citation.quote.split()))}”"), style="dim"))
+    if answer.abstained and answer.hits:
+        nearest = ", ".join(dict.fromkeys(place(hit.source, hit.chunk.page) for hit in answer.hits))
+        out.print(Text(f"({plain(nearest)})", style="dim"))
+    if answer.usage.dropped_passages:
+        notes.print(f"{answer.usage.dropped_passages} passages did not fit into generation.prompt_tokens")
+    seconds = answer.timings_s.get("total", 0.0)
+    notes.print(Text(f"{answer.model} · {seconds:.1f} s · confidence {answer.confidence:.2f}", style="dim"))
+
+
+def place(source: str, page: int | None) -> str:
+    """A source as a person names it: relative to this folder when it lies in it, with its page."""
+    path = Path(source)
+    shown = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else source
+    return f"{shown}, p. {page}" if page is not None else shown
+
+
+def size(size_bytes: int) -> str:
+    """A number of bytes for reading, such as 1.2 GB."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("the loop ends at GB")
+
+
+@contextmanager
+def sync_progress() -> Iterator[Callable[[SyncProgress], None]]:
+    """Draws the progress of a sync on standard error, with rate and time left."""
+    with _bar("{task.fields[rate]}") as bar:
+        tasks = {
+            "read": bar.add_task("reading", total=None, rate=""),
+            "embed": bar.add_task("embedding", total=None, rate="", visible=False),
+        }
+
+        def show(event: SyncProgress) -> None:
+            if event.stage == "publish":
+                bar.update(tasks["read"], completed=event.done, total=event.total, description="publishing")
+                return
+            task = tasks[event.stage]
+            bar.update(task, completed=event.done, total=event.total or None, visible=True)
+            speed = bar.tasks[task].speed
+            bar.update(task, rate=f"{speed:.1f}/s" if speed else "")
+
+        yield show
+
+
+@contextmanager
+def count_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Draws how many of how many are done on standard error."""
+    with _bar("") as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def model_progress() -> Iterator[Callable[[models.Progress], None]]:
+    """Draws the preparation of a model on standard error."""
+    with _bar("") as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(event: models.Progress) -> None:
+            label = f"{event.stage} {event.message}".strip()
+            scale, unit = (1e6, "MB") if event.unit == "bytes" else (1, event.unit)
+            task = tasks.get(event.stage)
+            if task is None:
+                task = tasks[event.stage] = bar.add_task(label, total=None)
+            total = event.total / scale if event.total else None
+            bar.update(task, completed=int(event.done / scale), total=total, description=f"{label} ({unit})")
+
+        yield show
+
+
+def _bar(extra: str) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(extra, markup=False),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"   {line}" for line in text.splitlines())
