@@ -71,9 +71,7 @@ def run_pip(arguments: list[str], total: int = 0) -> None:
             progress.feed(line)
     if process.returncode:
         sys.stderr.write("".join(progress.kept))
-        raise SystemExit(
-            f"Stopped: pip {arguments[0]} failed with exit status {process.returncode}, see above."
-        )
+        raise SystemExit(f"Stopped: pip {arguments[0]} failed with exit status {process.returncode}, see above.")
 
 
 def pinned_names(file_name: str) -> set[str]:
@@ -179,12 +177,8 @@ def check_environment(*, system_torch: bool) -> None:
 
 def main() -> None:
     """Installs the part named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "part", choices=["product", "test"], help="`test` adds to an environment that has the product"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["product", "test"], help="`test` adds to an environment that has the product")
     parser.add_argument(
         "--torch", choices=["pinned", "system"], default="pinned", help="`system` keeps the machine's own"
     )

@@ -70,25 +70,19 @@ def allow_cpu_build(version: str, wheel: Path | None) -> None:
 def write(file_name: str, pins: Pins, names: Iterable[str]) -> None:
     """Writes one file of pins, sorted by name."""
     header = "# Written by constraints/refresh.py; docs/setup.md says how to change it.\n"
-    (HERE / file_name).write_text(
-        header + "".join(f"{pins[name]}\n" for name in sorted(names)), encoding="utf-8"
-    )
+    (HERE / file_name).write_text(header + "".join(f"{pins[name]}\n" for name in sorted(names)), encoding="utf-8")
 
 
 def main() -> None:
     """Resolves twice, with and without the tools of the tests, and deals the pins out to the files."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--uv", default="uv", help="where uv is")
     parser.add_argument("--upgrade", action="store_true")
     parser.add_argument("--upgrade-package", action="append", default=[], metavar="NAME")
     parser.add_argument("--torch-wheel", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     known = "".join((HERE / name).read_text(encoding="utf-8") for name in FILES if (HERE / name).exists())
-    options = ["--upgrade"] * arguments.upgrade + [
-        f"--upgrade-package={name}" for name in arguments.upgrade_package
-    ]
+    options = ["--upgrade"] * arguments.upgrade + [f"--upgrade-package={name}" for name in arguments.upgrade_package]
     source = HERE.parent / "pyproject.toml"
 
     everything = resolve(arguments.uv, source, [*EXTRAS, "test"], known, options)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,11 +51,13 @@ class Manifest:
 
 
 class Generation:
-    """One published generation, open for reading and held against collection until `close`."""
+    """One published generation, open for reading and held against collection until `close` or its own end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._hold: IO[bytes] | None = _hold(folder / _MANIFEST, shared=True)
+        hold = _hold(folder / _MANIFEST, shared=True)
+        # A search may use a generation longer than the index that opened it, so the last one to drop it closes.
+        self._release = weakref.finalize(self, hold.close) if hold is not None else None
         self.manifest = read_manifest(folder)
         verify_files(folder, self.manifest)
         self.ids: NDArray[np.int64] = np.load(folder / "ids.npy", allow_pickle=False)
@@ -73,9 +76,8 @@ class Generation:
 
     def close(self) -> None:
         """Lets the generation be collected."""
-        if self._hold is not None:
-            self._hold.close()
-            self._hold = None
+        if self._release is not None:
+            self._release()
 
 
 def current_number(index_dir: Path) -> int:

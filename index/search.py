@@ -61,8 +61,7 @@ class Index:
         self, questions: Sequence[str], k: int, *, settings: SearchSettings | None = None
     ) -> list[list[Hit]]:
         """The `k` best chunks for each question, all answered from one generation."""
-        if k < 1:
-            raise ValueError(f"k={k} must be at least 1")
+        _positive(k)
         generation = self.generation
         if generation.lexical is None:
             return [[] for _ in questions]
@@ -73,9 +72,24 @@ class Index:
             for question, vector in zip(questions, vectors, strict=True)
         ]
 
+    def search_vector(self, vector: Vectors, k: int) -> list[Hit]:
+        """The `k` chunks nearest to a unit vector (D,) float32, best first."""
+        if vector.shape != (self.embedder.dimension,):
+            raise ValueError(f"the vector has shape {vector.shape}, it must be ({self.embedder.dimension},)")
+        _positive(k)
+        generation = self.generation
+        if not len(generation.dense):
+            return []
+        scores, positions = generation.dense.search(vector[None, :], k)  # (1, K)
+        return self._hits(generation, positions[0], scores[0], scores[0], np.zeros_like(scores[0]), "dense")
+
     def document(self, document_id: str) -> Document | None:
         """A document of the current generation."""
         return self._store.document(document_id, self.generation.number)
+
+    def documents_of(self, sources: Sequence[str]) -> dict[str, Document]:
+        """The documents of these sources in the current generation, by source; unknown ones are left out."""
+        return self._store.documents_of(sources, self.generation.number)
 
     def sources(self) -> list[SourceInfo]:
         """Every file of the current generation."""
@@ -148,6 +162,7 @@ class Index:
                 language=stored[chunk_id].language,
                 dense=float(dense[i]),
                 lexical=float(lexical[i]),
+                metadata=stored[chunk_id].metadata,
             )
             for i, chunk_id in enumerate(ids)
         ]
@@ -173,6 +188,11 @@ class Index:
                 reason = f"it was built with {field} {built.get(field)!r}, not {given!r}"
                 mend = "Configure the same embedder, or run `fuente reindex` to embed the stored texts anew"
                 raise IndexMismatchError(self.folder, reason, mend)
+
+
+def _positive(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k={k} must be at least 1")
 
 
 def _top(scores: Vectors, k: int) -> NDArray[np.int64]:

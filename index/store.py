@@ -65,6 +65,7 @@ class StoredChunk:
     chunk: Chunk
     source: str
     language: str
+    metadata: Mapping[str, str]
 
 
 class Store:
@@ -220,7 +221,7 @@ class Store:
         if not ids:
             return {}
         query = (
-            'SELECT c.id, d.id AS document_id, c.text, c."start", c."end", c.page, c.headings, d.language,'
+            'SELECT c.id, d.id AS document_id, c.text, c."start", c."end", c.page, c.headings, d.language, d.metadata,'
             f" (SELECT min(s.path) FROM sources s WHERE s.document = d.number AND {_VALID.format('s')}) AS source"
             " FROM chunks c JOIN documents d ON d.number = c.document"
             f" WHERE c.id IN (SELECT value FROM json_each(:ids)) AND {_VALID.format('c')}"
@@ -238,6 +239,16 @@ class Store:
         with self._connect() as connection:
             row = connection.execute(query, {"id": document_id, "generation": generation}).fetchone()
         return None if row is None else _document(row)
+
+    def documents_of(self, sources: Sequence[str], generation: int) -> dict[str, Document]:
+        """The documents that these sources show in a generation, by source."""
+        query = (
+            "SELECT d.*, s.path AS source FROM sources s JOIN documents d ON d.number = s.document"
+            f" WHERE s.path IN (SELECT value FROM json_each(:sources)) AND {_VALID.format('s')}"
+        )
+        with self._connect() as connection:
+            rows = connection.execute(query, {"sources": json.dumps(list(sources)), "generation": generation})
+            return {row["source"]: _document(row) for row in rows}
 
     def documents(self, generation: int) -> Iterator[Document]:
         """Every document of a generation, by id."""
@@ -426,7 +437,7 @@ def _stored_chunk(row: sqlite3.Row) -> StoredChunk:
         row["id"], row["document_id"], row["text"], row["start"], row["end"], row["page"],
         tuple(json.loads(row["headings"])),
     )  # fmt: skip
-    return StoredChunk(chunk, row["source"], row["language"])
+    return StoredChunk(chunk, row["source"], row["language"], json.loads(row["metadata"]))
 
 
 def _document(row: sqlite3.Row) -> Document:

@@ -1,6 +1,6 @@
 """The data that the index emits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -13,18 +13,20 @@ Channel = Literal["dense", "lexical", "fused"]
 class Hit:
     """A chunk found for a question. `rank` counts from 1; a higher `score` is better.
 
-    `source` is the file that the chunk comes from, `language` its document's ISO 639-1 code.
-    `dense` is the cosine similarity to the question and `lexical` the BM25 score.
+    `source` is the file that the chunk comes from; `language` (ISO 639-1) and `metadata` are its document's.
+    `dense` is the cosine similarity to the question and `lexical` the BM25 score. On the channel "external"
+    another program ranked, and the scores say nothing beyond the order.
     """
 
     chunk: Chunk
     score: float
     rank: int
-    channel: Channel
+    channel: Channel | Literal["external"]
     source: str
     language: str
     dense: float
     lexical: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

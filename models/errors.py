@@ -24,8 +24,8 @@ class UnknownModelError(ModelError):
         self.name = name
         self.known = tuple(known)
         super().__init__(
-            f"Unknown model {name!r}. Use one of {', '.join(self.known)}; a folder that exists; "
-            "or a hub name such as organisation/model."
+            f"Unknown model {name!r}. Use one of {', '.join(self.known)}; a folder or file with .safetensors "
+            "or .gguf weights; or a hub name such as organisation/model."
         )
 
 
@@ -33,9 +33,7 @@ class NotPreparedError(ModelError):
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
         self.path = path
-        super().__init__(
-            f"Model {name!r} is not in the cache ({path}). Run `fuente models prepare {name}` once."
-        )
+        super().__init__(f"Model {name!r} is not in the cache ({path}). Run `fuente models prepare {name}` once.")
 
 
 class UnsafeModelError(ModelError):

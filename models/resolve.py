@@ -7,13 +7,13 @@ organisation/model is a hub name. Pickled weights are refused, since opening the
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models import cache, gguf
-from models.catalog import CATALOG, ModelSpec
+from models import cache, catalog, gguf
+from models.catalog import ModelSpec
 from models.errors import ConversionError, NotPreparedError, UnknownModelError, UnsafeModelError
 from models.progress import Progress, Report, no_report
 
@@ -28,15 +28,12 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 class ResolvedModel:
     """Where a model is: `path_or_hub_id` is what the loaders pass on, `name` what the person asked for.
 
-    `revision` changes with the weights, so that an index can tell vectors of one version from another's; it is
-    empty for a hub name, whose version is known only once it is loaded. `local_files_only` is False only for a
-    hub name when the network was allowed.
+    `local_files_only` is False only for a hub name when the network was allowed.
     """
 
     name: str
     path_or_hub_id: str
     kind: Kind
-    revision: str = ""
     local_files_only: bool = True
 
 
@@ -65,50 +62,43 @@ def resolve(
         ConversionError: a GGUF file that cannot be read, or a folder with several of them.
         UnknownModelError: neither a catalogue name, an existing path with weights, nor a hub name.
     """
-    if name_or_path in CATALOG:
-        return _packaged(CATALOG[name_or_path], cache_dir)
+    if name_or_path in catalog.CATALOG:
+        return _packaged(catalog.CATALOG[name_or_path], cache_dir)
     path = Path(name_or_path).expanduser()
     if path.exists():
         return _local(name_or_path, path.resolve(), cache_dir, progress)
     if HUB_NAME.fullmatch(name_or_path):
         return ResolvedModel(name_or_path, name_or_path, "hub", local_files_only=not allow_network)
-    raise UnknownModelError(name_or_path, CATALOG)
+    raise UnknownModelError(name_or_path, catalog.CATALOG)
 
 
 def _packaged(spec: ModelSpec, cache_dir: Path) -> ResolvedModel:
     folder = folder_of(spec, cache_dir)
     if not cache.is_complete(folder, origin_of(spec)):
         raise NotPreparedError(spec.name, folder)
-    return ResolvedModel(spec.name, str(folder.resolve()), "packaged", _revision(origin_of(spec)))
+    return ResolvedModel(spec.name, str(folder.resolve()), "packaged")
 
 
-def _local(
-    name: str, path: Path, cache_dir: Path, progress: Callable[[Progress], None] | None
-) -> ResolvedModel:
+def _local(name: str, path: Path, cache_dir: Path, progress: Callable[[Progress], None] | None) -> ResolvedModel:
     if path.is_dir():
         _refuse_pickle(path)
-        weights = sorted(path.rglob("*.safetensors"))
-        if weights:
-            hashes = [_known_sha256(file, cache_dir) for file in weights]
-            return ResolvedModel(name, str(path), "folder", _revision({"sha256": hashes}))
+        if any(any(place.glob("*.safetensors")) for place in _weight_places(path)):
+            return ResolvedModel(name, str(path), "folder")
         path = _only_gguf(name, path)
     if path.suffix.lower() != ".gguf":
-        raise UnknownModelError(name, CATALOG)
+        raise UnknownModelError(name, catalog.CATALOG)
     gguf.check_gguf(path)
-    sha256 = _known_sha256(path, cache_dir)
-    folder = _converted(path, sha256, cache_dir, progress or no_report)
-    return ResolvedModel(name, str(folder), "gguf", _revision({"sha256": [sha256]}))
+    return ResolvedModel(name, str(_converted(path, cache_dir, progress or no_report)), "gguf")
 
 
-def _revision(origin: Mapping[str, object]) -> str:
-    # The layout's version belongs to it: a conversion that changes may change the vectors a little, too.
-    identity = json.dumps([cache.FORMAT_VERSION, dict(origin)], sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+def _weight_places(folder: Path) -> list[Path]:
+    """The folder itself and the numbered ones in which sentence-transformers keeps further modules."""
+    modules = [path for path in folder.iterdir() if path.is_dir() and MODULE_FOLDER.fullmatch(path.name)]
+    return [folder, *sorted(modules)]
 
 
 def _refuse_pickle(folder: Path) -> None:
-    modules = [path for path in folder.iterdir() if path.is_dir() and MODULE_FOLDER.fullmatch(path.name)]
-    for place in (folder, *modules):
+    for place in _weight_places(folder):
         suffixes = {path.suffix.lower() for path in place.iterdir() if path.is_file()}
         if suffixes & PICKLE_SUFFIXES and not suffixes & {".safetensors", ".gguf"}:
             raise UnsafeModelError(place)
@@ -117,14 +107,15 @@ def _refuse_pickle(folder: Path) -> None:
 def _only_gguf(name: str, folder: Path) -> Path:
     files = sorted(folder.glob("*.gguf"))
     if not files:
-        raise UnknownModelError(name, CATALOG)
+        raise UnknownModelError(name, catalog.CATALOG)
     if len(files) > 1:
         listed = ", ".join(path.name for path in files)
         raise ConversionError(folder, f"it holds several GGUF files ({listed}), so name the one to use")
     return files[0]
 
 
-def _converted(path: Path, sha256: str, cache_dir: Path, report: Report) -> Path:
+def _converted(path: Path, cache_dir: Path, report: Report) -> Path:
+    sha256 = _known_sha256(path, cache_dir)
     name = f"gguf-{sha256[:16]}"
     target = cache.models_folder(cache_dir).resolve() / name
     origin: dict[str, object] = {"name": name, "format": "gguf", "sha256": [sha256]}

@@ -11,7 +11,7 @@ _HEADER_BYTES = 2**20
 
 
 def revision_of(resolved: ResolvedModel) -> str:
-    """16 hexadecimal digits that change with the weights; "hub" for a hub name, whose files are not looked at.
+    """16 hexadecimal digits that change with the weights; "hub" for a hub name, whose files are not read.
 
     A prepared model answers with its pinned source hash. For a folder of the user, names, sizes and the first
     MiB of each weight file are hashed: reading all of a large model at every start would take longer than

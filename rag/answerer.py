@@ -4,17 +4,18 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Event as Signal
 
+from index.types import Hit
 from ingest.language import detect_language
 from ingest.sentences import sentence_spans
-from index.types import Hit
-from rag.confidence import WITH_GENERATOR, WITHOUT_GENERATOR
+from rag.confidence import EXTERNAL, WITH_GENERATOR, WITHOUT_GENERATOR
 from rag.generator import Chooser, Generator
 from rag.grounding import EncodeFunction, Grounder, Support
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt, build_prompt
-from rag.retriever import Retriever
+from rag.search import Search
 from rag.types import Answer, Citation, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
 
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
@@ -28,7 +29,7 @@ class Answerer:
 
     def __init__(
         self,
-        retriever: Retriever,
+        retriever: Search,
         generator: Generator,
         encode: EncodeFunction,
         *,
@@ -53,7 +54,8 @@ class Answerer:
         Raises: ValueError for an empty question, PromptTooLongError, errors of the index.
         """
         *_, last = self.stream(question, k=k, sampling=sampling, language=language)
-        assert isinstance(last, Finished)
+        if not isinstance(last, Finished):
+            raise TypeError(f"a stream ends with Finished, not {last!r}")
         return last.answer
 
     def stream(
@@ -130,11 +132,12 @@ class _Run:
     def _confidence(self, prompt: Prompt) -> float:
         if not prompt.hits:
             return 0.0
+        external = prompt.hits[0].channel == "external"
         if not isinstance(self._generator, Chooser):
-            return WITHOUT_GENERATOR.probability(prompt.hits, None)
+            return (EXTERNAL if external else WITHOUT_GENERATOR).probability(prompt.hits, None)
         words = phrases(self._language)
         log_odds = self._generator.log_odds(prompt.check, words.yes, words.no)
-        return WITH_GENERATOR.probability(prompt.hits, log_odds)
+        return (EXTERNAL if external else WITH_GENERATOR).probability(prompt.hits, log_odds)
 
     def _write(self, prompt: Prompt) -> Iterator[Event]:
         """Verified sentences with their markers; a sentence that no passage carries is left out."""
@@ -214,4 +217,4 @@ def _split(text: str) -> list[str]:
     """Complete sentences and, last, the one that is still being written; joined they are `text`."""
     starts = [span.start for span in sentence_spans(text)][1:]
     bounds = [0, *starts, len(text)]
-    return [text[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(bounds)]

@@ -17,6 +17,7 @@ from rag.answerer import Answerer
 from rag.config import Config, load_config
 from rag.generator import Generator
 from rag.retriever import Retriever
+from rag.search import Search
 from rag.types import Sampling
 
 Progress = Callable[[SyncProgress], None]
@@ -25,8 +26,11 @@ Progress = Callable[[SyncProgress], None]
 class Fuente:
     """The application over one index; models are loaded when they are first needed."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, embedder: Embedder | None = None) -> None:
+        """`embedder` is one that is loaded already, used instead of the configured one."""
         self.config = config
+        if embedder is not None:
+            self.embedder = embedder
 
     @classmethod
     def configured(cls, **flags: Any) -> Self:
@@ -80,8 +84,8 @@ class Fuente:
         """Answers with citations."""
         return self.answerer_over(self.retriever)
 
-    def answerer_over(self, retriever: Retriever) -> Answerer:
-        """Answers from the passages of any retriever."""
+    def answerer_over(self, retriever: Search) -> Answerer:
+        """Answers from the passages of any search."""
         section = self.config.generation
         return Answerer(
             retriever,

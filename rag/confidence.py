@@ -33,3 +33,5 @@ class ConfidenceModel:
 
 WITH_GENERATOR = ConfidenceModel(bias=-1.5, log_odds=1.5, fused=0.3, dense=0.0)
 WITHOUT_GENERATOR = ConfidenceModel(bias=-1.5, log_odds=0.0, fused=0.6, dense=0.0)
+# Another program's search: its scores have no known scale, so the generator decides alone.
+EXTERNAL = ConfidenceModel(bias=0.0, log_odds=1.5, fused=0.0, dense=0.0)

@@ -1,11 +1,13 @@
 """Questions in, passages out; also as a LangChain retriever."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
 from index.search import Index
@@ -15,10 +17,10 @@ from index.types import Hit
 class Retriever(BaseRetriever):
     """The passages of an index for a question.
 
-        from rag import Retriever
-        retriever = Retriever.open("fuente-index")
-        for hit in retriever.search("¿Qué es un autoencoder?", k=3):
-            print(hit.rank, hit.source, hit.chunk.page, hit.chunk.text)
+    from rag import Retriever
+    retriever = Retriever.open("fuente-index")
+    for hit in retriever.search("¿Qué es un autoencoder?", k=3):
+        print(hit.rank, hit.source, hit.chunk.page, hit.chunk.text)
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -41,9 +43,19 @@ class Retriever(BaseRetriever):
         return self.index.search(question, k or self.k)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
     ) -> list[LangChainDocument]:
         return [as_langchain(hit) for hit in self.search(query, k=k)]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[LangChainDocument]:
+        call = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k)
+        return await run_in_executor(None, call)
 
 
 def as_langchain(hit: Hit) -> LangChainDocument:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from threading import Event
+from typing import Any, cast
 
 from rag.errors import ConfigurationError, GenerationError
 from rag.types import Message, Sampling
@@ -38,16 +39,17 @@ class ServerGenerator:
         Raises: GenerationError when the server cannot be reached or refuses.
         """
         try:
-            with self._client.chat.completions.create(
+            chunks = self._client.chat.completions.create(
                 model=self.name,
-                messages=[{"role": m.role, "content": m.content} for m in messages],  # type: ignore[misc]
+                messages=cast("Any", [{"role": m.role, "content": m.content} for m in messages]),
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 max_tokens=sampling.max_tokens,
                 seed=sampling.seed,
                 stop=list(sampling.stop) or None,
                 stream=True,
-            ) as chunks:
+            )
+            with chunks:
                 for chunk in chunks:
                     if cancel is not None and cancel.is_set():
                         return

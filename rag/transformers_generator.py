@@ -122,14 +122,17 @@ class TransformersGenerator:
         shown = ""
         for token in ids:
             window.append(token)
-            text = self._tokenizer.decode(window, skip_special_tokens=True)
+            text = self._text(window)
             if text.endswith("\ufffd"):
                 continue
             if text != shown:
                 yield text[len(shown) :]
             # Spaces depend on the token before, so one token of overlap is kept.
             window = window[-1:]
-            shown = self._tokenizer.decode(window, skip_special_tokens=True)
+            shown = self._text(window)
+
+    def _text(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def draw(logits: torch.Tensor, temperature: float, top_p: float, random: torch.Generator) -> int:

@@ -41,6 +41,8 @@ def open_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             _refuse_bombs(path, archive)
+            if any(member.flag_bits & 1 for member in archive.infolist()):
+                raise UnreadableFileError(path, "is encrypted", f"Save it as {kind} without a password")
             yield archive
     except ZIP_ERRORS as error:
         raise damaged(path, kind, error) from error
@@ -65,11 +67,11 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     """The bytes of one member.
 
     Raises:
-        UnreadableFileError: there is no such member, or it is encrypted.
+        UnreadableFileError: there is no such member.
     """
     try:
         return archive.read(name)
-    except (KeyError, RuntimeError) as error:
+    except KeyError as error:
         raise UnreadableFileError(path, f"lacks its part {name!r}", "Save it again in its program") from error
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import unquote
 from zipfile import ZipFile
 
-from bs4.exceptions import ParserRejectedMarkup
 from lxml import etree
 
 from ingest.errors import UnreadableFileError
@@ -78,10 +77,7 @@ def _add_chapter(path: Path, chapter: str, content: bytes, builder: TextBuilder)
     text = decode(content)
     if text is None:
         raise UnreadableFileError(path, f"its chapter {chapter!r} is not text", _MEND)
-    try:
-        append_html(parse_html(clean_text(text)), builder)
-    except ParserRejectedMarkup as error:
-        raise UnreadableFileError(path, f"its chapter {chapter!r} is not HTML", _MEND) from error
+    append_html(parse_html(path, clean_text(text)), builder)
 
 
 def _metadata(package: etree._Element) -> dict[str, str]:

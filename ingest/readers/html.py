@@ -33,6 +33,7 @@ _BLANKS = re.compile(r"[ \t]+")
 _BREAK = re.compile(r" *\n *")
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _DECLARED_BYTES = 4096
+_MAX_DEPTH = 500  # pages stay below 100; lists and tables cost their size times their depth
 
 
 def read_html(path: Path) -> Extract:
@@ -43,21 +44,31 @@ def read_html(path: Path) -> Extract:
     """
     with path.open("rb") as file:
         declared = EncodingDetector.find_declared_encoding(file.read(_DECLARED_BYTES), is_html=True)
-    try:
-        soup = parse_html(read_text(path, declared))
-    except ParserRejectedMarkup as error:
-        raise UnreadableFileError(path, "is not HTML", "Save the page again from a browser") from error
+    soup = parse_html(path, read_text(path, declared))
     builder = TextBuilder()
     append_html(soup, builder)
     fields = {name: _meta(soup, name) for name in ("author", "date")}
     return builder.extract({"title": _title(soup), **fields})
 
 
-def parse_html(markup: str) -> BeautifulSoup:
-    """The tree of a page. libxml2's parser fetches nothing here, and bounds how deep elements nest."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # bs4 warns of markup that resembles an address or XML
-        return BeautifulSoup(_XML_DECLARATION.sub("", markup, count=1), "lxml")
+def parse_html(path: Path, markup: str) -> BeautifulSoup:
+    """The tree of a page of the file; nothing is fetched.
+
+    Raises:
+        UnreadableFileError: no HTML, or nested more than `_MAX_DEPTH` deep.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # bs4 warns of markup that resembles an address or XML
+            soup = BeautifulSoup(_XML_DECLARATION.sub("", markup, count=1), "lxml")
+    except ParserRejectedMarkup as error:
+        raise UnreadableFileError(path, "is not HTML", "Save it again from its program") from error
+    level: list[PageElement] = [soup]
+    for _ in range(_MAX_DEPTH):
+        level = [child for tag in level if isinstance(tag, Tag) for child in tag.contents]
+        if not level:
+            return soup
+    raise UnreadableFileError(path, f"is nested more than {_MAX_DEPTH} deep", "Save it again from its program")
 
 
 def append_html(soup: BeautifulSoup, builder: TextBuilder) -> None:
@@ -67,7 +78,7 @@ def append_html(soup: BeautifulSoup, builder: TextBuilder) -> None:
         if isinstance(node, str):
             inline.append(_SPACES.sub(" ", node))
         elif node.name == "br":
-            inline.append("\n")
+            inline.append("" if leaving else "\n")
         elif node.name in _BLOCK or _is_leaf(node):
             _flush(inline, builder)
             if not leaving:

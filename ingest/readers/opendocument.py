@@ -1,7 +1,7 @@
 """ODT, read straight from its XML.
 
 odfdo was tried: its plain text runs a heading into the paragraph below, and it parses with
-entities resolved. Nine elements carry all the text of a document.
+internal entities resolved.
 """
 
 from collections.abc import Iterator

@@ -40,9 +40,7 @@ class Layout:
     def __init__(self, pages: Sequence[Sequence[Line]]) -> None:
         self._body_height = _body_height(line for page in pages for line in page)
         running = _running_lines(pages)
-        self._pages = [
-            [line for line in page if (number, line) not in running] for number, page in enumerate(pages)
-        ]
+        self._pages = [[line for line in page if (number, line) not in running] for number, page in enumerate(pages)]
         self._vocabulary = frozenset(
             word.casefold() for page in pages for line in page for word in _WORD.findall(line.text)[:-1]
         )
@@ -143,9 +141,7 @@ def _pattern(text: str, number: int) -> str:
 def _pitch(lines: Sequence[Line]) -> float:
     """The usual distance of two lines of a paragraph on this page."""
     gaps = [above.baseline - below.baseline for above, below in pairwise(lines)]
-    close = [
-        gap for gap, line in zip(gaps, lines, strict=False) if 0.5 * line.height < gap < 2.5 * line.height
-    ]
+    close = [gap for gap, line in zip(gaps, lines, strict=False) if 0.5 * line.height < gap < 2.5 * line.height]
     return median(close) if close else 0.0
 
 

@@ -43,7 +43,7 @@ def _definitions(text: str) -> Iterator[Heading]:
             if before in ("class", "def") and token.type == tokenize.NAME:
                 title = f"{before} {token.string}"
                 row, column = token.start
-                start = starts[row - 1] + column - len(title)
+                start = starts[row - 1] + column - len(before) - 1
                 if text.startswith(title, start):
                     yield Heading(min(depth + 1, 6), title, start)
             before = token.string

@@ -3,8 +3,8 @@
 import logging
 import sys
 
-from ingest.errors import IngestError
 from index.errors import StoreError
+from ingest.errors import IngestError
 from models import ModelError
 from rag.cli import asking, evaluating, library, preparing
 from rag.cli.options import app
@@ -20,6 +20,7 @@ _EXPECTED = (IngestError, StoreError, ModelError, RagError, EvaluationError, Val
 def main() -> None:
     """Runs the command line and exits with 0, or 1 when the command failed, or 2 for wrong usage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     try:
         app()
     except _EXPECTED as error:

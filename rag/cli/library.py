@@ -81,7 +81,9 @@ def status(
 
 @app.command(epilog="Example: fuente remove notes.pdf")
 def remove(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, as `status` lists them.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, as `status` lists them.")
+    ],
     index: IndexOption = None,
 ) -> None:
     """Take files out of the index; the files themselves stay where they are."""
@@ -142,9 +144,7 @@ def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]
 
 
 def _print_report(report: SyncReport, seconds: float) -> None:
-    parts = [
-        f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")
-    ]
+    parts = [f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")]
     out.print(", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded) · {seconds:.1f} s")
     for failure in report.failed:
         notes.print(f"  {failure.rule}: {plain(failure.source)}: {plain(failure.reason)}")

@@ -75,9 +75,7 @@ def auroc(confidences: FloatArray, positives: BoolArray) -> float:
     return float((mid_ranks[inverse][positives].sum() - count * (count + 1) / 2) / (count * others))
 
 
-def risk_coverage(
-    confidences: FloatArray, losses: FloatArray, total: int | None = None
-) -> list[RiskCoveragePoint]:
+def risk_coverage(confidences: FloatArray, losses: FloatArray, total: int | None = None) -> list[RiskCoveragePoint]:
     """Points by falling threshold, one for each distinct confidence, so that ties are answered together.
 
     Both arrays have shape (N,). `total` is the number of questions that coverage refers to, N unless some
@@ -105,9 +103,7 @@ def threshold_for_refusal_rate(confidences: FloatArray, rate: float) -> float:
     Raises: ValueError for a rate outside [0, 1] or without confidences.
     """
     if not 0 <= rate <= 1 or not len(confidences):
-        raise ValueError(
-            f"rate {rate} over {len(confidences)} confidences; give a rate in [0, 1] and at least one"
-        )
+        raise ValueError(f"rate {rate} over {len(confidences)} confidences; give a rate in [0, 1] and at least one")
     # The small addend keeps 0.29 * 100 from becoming 28.
     refused = int(rate * len(confidences) + 1e-9)
     return float(np.sort(confidences)[refused]) if refused < len(confidences) else float("inf")

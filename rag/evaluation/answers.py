@@ -85,8 +85,7 @@ def _separated_words(text: str) -> list[str]:
     text = _DECIMAL_COMMA.sub(".", text)
     points = {point.start() for point in _INNER_POINT.finditer(text)}
     return "".join(
-        " " if _is_punctuation(character) and place not in points else character
-        for place, character in enumerate(text)
+        " " if _is_punctuation(character) and place not in points else character for place, character in enumerate(text)
     ).split()
 
 

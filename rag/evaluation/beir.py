@@ -27,9 +27,7 @@ def read_beir(folder: Path, *, split: str = "test", language: str | None = None)
         first, *others = relevant
         questions.append(Question(query_id, texts[query_id], (), (), first, False, language, tuple(others)))
     if not questions:
-        raise EvaluationDataError(
-            judged_file, "", "no question has a relevant paragraph", "Give a judged split"
-        )
+        raise EvaluationDataError(judged_file, "", "no question has a relevant paragraph", "Give a judged split")
     return QuestionSet(folder.name, language, paragraphs, tuple(questions))
 
 
@@ -61,9 +59,7 @@ def _judged_file(folder: Path, split: str) -> Path:
     path = folder / f"{split}.tsv"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.tsv"))) or "none"
-        raise EvaluationDataError(
-            path, "", f"the split has no judgements (there are: {there})", "Name one of these"
-        )
+        raise EvaluationDataError(path, "", f"the split has no judgements (there are: {there})", "Name one of these")
     return path
 
 

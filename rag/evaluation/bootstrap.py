@@ -45,9 +45,7 @@ def bootstrap_mean(
     members = _members(len(values), clusters)
     sums = np.array([values[group].sum() for group in members])  # (C,)
     sizes = np.array([len(group) for group in members])  # (C,)
-    means = [
-        sums[draw].sum(axis=1) / sizes[draw].sum(axis=1) for draw in _draws(len(members), resamples, seed)
-    ]
+    means = [sums[draw].sum(axis=1) / sizes[draw].sum(axis=1) for draw in _draws(len(members), resamples, seed)]
     return _interval(float(values.mean()), np.concatenate(means), level)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from index.search import Index
@@ -33,7 +33,7 @@ class Harness:
             writer.add(_document(paragraph, question_set.language) for paragraph in question_set.paragraphs)
         self._index = Index(place, fuente.embedder, fuente.search_settings())
 
-    def search(self, questions: list[str], depth: int = 10) -> list[list[str]]:
+    def search(self, questions: Sequence[str], depth: int = 10) -> list[list[str]]:
         """Paragraph ids for each question, best first."""
         found = self._index.search_many(questions, depth)
         return [[hit.source for hit in hits] for hits in found]

@@ -80,9 +80,7 @@ def merged(name: str, sets: Sequence[QuestionSet]) -> QuestionSet:
     """
     names = [part.name for part in sets]
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"the sets are named {names}; merged sets need different names, since they prefix the ids"
-        )
+        raise ValueError(f"the sets are named {names}; merged sets need different names, since they prefix the ids")
     languages = {part.language for part in sets}
     return QuestionSet(
         name=name,

@@ -26,9 +26,7 @@ class JsonPlace:
     def get(self, key: str) -> "JsonPlace":
         """The value under `key`. Raises: EvaluationDataError where there is none."""
         if not isinstance(self.value, dict):
-            raise self.error(
-                f"an object was expected, not {_kind(self.value)}", f'Write an object with "{key}"'
-            )
+            raise self.error(f"an object was expected, not {_kind(self.value)}", f'Write an object with "{key}"')
         if key not in self.value:
             raise self.error(f'"{key}" is missing', f'Add "{key}" to this object')
         dot = "." if self.place and not self.place.startswith("line ") else " " if self.place else ""
@@ -37,9 +35,7 @@ class JsonPlace:
     def items(self) -> Iterator["JsonPlace"]:
         """Each value of a list. Raises: EvaluationDataError where it is no list."""
         if not isinstance(self.value, list):
-            raise self.error(
-                f"a list was expected, not {_kind(self.value)}", "Write a list, [] when there are none"
-            )
+            raise self.error(f"a list was expected, not {_kind(self.value)}", "Write a list, [] when there are none")
         for number, value in enumerate(self.value):
             yield JsonPlace(self.path, f"{self.place}[{number}]", value)
 

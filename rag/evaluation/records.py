@@ -131,14 +131,10 @@ class RecordFile:
     def _check_header(self, found: dict[str, Any]) -> None:
         for key, expected in self._header.items():
             if found.get(key) != expected:
-                raise self._error(
-                    "line 1", f'its "{key}" is {found.get(key)!r}, this evaluation has {expected!r}'
-                )
+                raise self._error("line 1", f'its "{key}" is {found.get(key)!r}, this evaluation has {expected!r}')
 
     def _error(self, place: str, rule: str) -> EvaluationRecordsError:
-        return EvaluationRecordsError(
-            self._path, place, rule, "Give another file for the records, or remove this one"
-        )
+        return EvaluationRecordsError(self._path, place, rule, "Give another file for the records, or remove this one")
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False)

@@ -55,9 +55,7 @@ def joined(first: Report, second: Report) -> Report:
     """
     same = ("name", "seed", "limit")
     if any(first["set"][key] != second["set"][key] for key in same):
-        raise ValueError(
-            f"{first['set']} and {second['set']} differ; join reports of one set, seed and limit"
-        )
+        raise ValueError(f"{first['set']} and {second['set']} differ; join reports of one set, seed and limit")
     return {**_overlaid(first, second), "interrupted": first["interrupted"] or second["interrupted"]}
 
 
@@ -80,9 +78,7 @@ def number(value: float) -> float | None:
 def write_report(report: Report, path: Path) -> None:
     """Writes the report as indented JSON in UTF-8, replacing the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    path.write_text(json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def table(report: Report) -> Table:

@@ -11,9 +11,7 @@ RECALL_DEPTHS = (1, 3, 5, 10)
 _DEPTH = 10
 
 
-def retrieval_scores(
-    rankings: Sequence[Sequence[str]], relevant: Sequence[Sequence[str]]
-) -> dict[str, FloatArray]:
+def retrieval_scores(rankings: Sequence[Sequence[str]], relevant: Sequence[Sequence[str]]) -> dict[str, FloatArray]:
     """Arrays (N,) in [0, 1] named `recall@1`, `recall@3`, `recall@5`, `recall@10`, `mrr@10` and `ndcg@10`.
 
     `rankings[i]` are paragraph ids, best first; an id that comes again is ignored, so the chunks of one
@@ -56,7 +54,5 @@ def ndcg(gains: Sequence[bool], total: int, depth: int) -> float:
 
 def _gains(ranked: Sequence[str], wanted: set[str]) -> list[bool]:
     if not wanted:
-        raise ValueError(
-            "a question has no relevant paragraph; leave such questions out of the retrieval scores"
-        )
+        raise ValueError("a question has no relevant paragraph; leave such questions out of the retrieval scores")
     return [paragraph_id in wanted for paragraph_id in dict.fromkeys(ranked)]

@@ -57,9 +57,7 @@ def evaluate_retrieval(
     Raises: ValueError for a search that returns another number of rankings, EvaluationRecordsError for
     records of another evaluation.
     """
-    questions = [
-        question for question in sampled(question_set.questions, limit, seed) if not question.impossible
-    ]
+    questions = [question for question in sampled(question_set.questions, limit, seed) if not question.impossible]
 
     def ask(batch: Sequence[Question]) -> list[RankingRecord]:
         start = time.perf_counter()
@@ -105,9 +103,7 @@ def evaluate_answers(
         file = _record_file(stack, records, question_set, "answers", settings)
         done, interrupted = _asked(questions, ask, 1, answer_record, file, progress)
     answered = [Answered(question, record) for question, record in done]
-    return _report(
-        question_set, answered, lambda part: _answer_sections(part, seed), seed, limit, interrupted
-    )
+    return _report(question_set, answered, lambda part: _answer_sections(part, seed), seed, limit, interrupted)
 
 
 def _answer_sections(answered: Sequence[Answered], seed: int) -> Section:

@@ -157,9 +157,7 @@ def _answer_means(answered: Sequence[Answered], suffix: str, seed: int) -> Secti
             lambda one: exact_match(one.prediction, one.question.answers, one.question.language)
         ),
         f"f1{suffix}": mean(lambda one: f1(one.prediction, one.question.answers, one.question.language)),
-        f"contains{suffix}": mean(
-            lambda one: contains(one.long_text, one.question.answers, one.question.language)
-        ),
+        f"contains{suffix}": mean(lambda one: contains(one.long_text, one.question.answers, one.question.language)),
     }
 
 

@@ -116,9 +116,7 @@ def _question(entry: JsonPlace, paragraph: str, language: str | None) -> Questio
     if impossible and answers:
         raise entry.error("it is impossible and yet has answers", 'Move them to "plausible_answers"')
     if not impossible and not answers:
-        raise entry.error(
-            "it is not impossible and yet has no answer", 'Add an answer or set "is_impossible"'
-        )
+        raise entry.error("it is not impossible and yet has no answer", 'Add an answer or set "is_impossible"')
     return Question(
         id=entry.get("id").key(),
         text=entry.get("question").text(),
@@ -142,10 +140,7 @@ def _answers(entry: JsonPlace, paragraph: str) -> list[tuple[str, int | None]]:
 def _stated_answers(answers: JsonPlace) -> list[tuple[str, object]]:
     """Pairs of text and stated place, from a list of objects or from an object of two lists."""
     if not isinstance(answers.value, dict):
-        return [
-            (answer.get("text").text_or_empty(), answer.value.get("answer_start"))
-            for answer in answers.items()
-        ]
+        return [(answer.get("text").text_or_empty(), answer.value.get("answer_start")) for answer in answers.items()]
     texts = [text.text_or_empty() for text in answers.get("text").items()]
     starts = [start.value for start in answers.get("answer_start").items()]
     if len(texts) != len(starts):

@@ -1,0 +1,13 @@
+"""Where passages come from, behind one small protocol."""
+
+from typing import Protocol
+
+from index.types import Hit
+
+
+class Search(Protocol):
+    """Finds passages for a question."""
+
+    def search(self, question: str, *, k: int | None = None) -> list[Hit]:
+        """The `k` best passages, best first; its own number of them when `k` is None."""
+        ...

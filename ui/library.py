@@ -1,0 +1,134 @@
+"""One process's hold on the application: models are loaded once, and one answer is written at a time."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+import models
+from index.embedder import Embedder
+from index.errors import IndexNotFoundError
+from index.generation import current_number
+from index.search import Index
+from index.types import Failure, SourceInfo
+from rag import Config, Fuente
+from rag.types import Draft, Finished, Retrieved, TextDelta
+from ui.jobs import AnswerJob, IngestJob, Reply, Settings
+from ui.sources import sources_of
+from ui.uploads import is_upload
+
+OpenFuente = Callable[[Config, Embedder | None], Fuente]
+
+
+class Library:
+    """The documents and the models that answer from them, shared by all visitors of the page."""
+
+    def __init__(self, config: Config, open_fuente: OpenFuente) -> None:
+        self.config = config
+        self._open_fuente = open_fuente
+        self._fuente = open_fuente(config, None)
+        self._opening = Lock()
+        self._answering = Lock()
+        self._writing = Lock()
+        self._listed: tuple[int, list[SourceInfo]] = (0, [])
+        self._warm = False
+
+    @property
+    def uploads(self) -> Path:
+        """Folder of uploaded files."""
+        return self.config.index.absolute() / "uploads"
+
+    @property
+    def generator(self) -> str:
+        """Name of the configured generator."""
+        return self.config.server.model if self.config.server.url else self.config.models.generator
+
+    def generators(self) -> list[str]:
+        """Names to choose from, the configured one first; a server's model is the only one."""
+        if self.config.server.url:
+            return [self.generator]
+        cache = self.config.models.cache
+        prepared = [
+            name
+            for name, spec in models.CATALOG.items()
+            if spec.role == "generator" and models.is_prepared(name, cache)
+        ]
+        return [self.generator, *(name for name in prepared if name != self.generator)]
+
+    def has_documents(self) -> bool:
+        """Whether there is something to ask about, as far as can be told without loading a model."""
+        if current_number(self.config.index) == 0:
+            return False
+        return not self._listed[0] or bool(self.documents())
+
+    def documents(self) -> list[SourceInfo]:
+        """Every document; loads the embedder at the first call.
+
+        Raises: errors of models and of the index, except that an index which does not exist is empty.
+        """
+        try:
+            index = self._index(self._fuente)
+        except IndexNotFoundError:
+            return []
+        generation = index.generation.number
+        if self._listed[0] != generation:
+            self._listed = (generation, index.sources())
+        return self._listed[1]
+
+    def warm_up(self) -> None:
+        """Loads the models in the background, so that the first answer need not wait for all of it."""
+        if not self._warm:
+            self._warm = True
+            AnswerJob(0, "", Settings(self.generator, "auto", 1, self._sampling)).start(self._load)
+
+    def ask(self, number: int, question: str, settings: Settings) -> AnswerJob:
+        """The job that answers a question; answers are written in turn."""
+        job = AnswerJob(number, question, settings)
+        job.start(lambda: self._answer(job))
+        return job
+
+    def ingest(self, unsaved: Sequence[Failure] = ()) -> IngestJob:
+        """The job that brings the index up to date with the uploads."""
+        job = IngestJob(unsaved)
+
+        def work() -> None:
+            with self._writing:
+                self._embedder(self._fuente)
+                self.uploads.mkdir(parents=True, exist_ok=True)
+                job.report = self._fuente.ingest([self.uploads], progress=job.advance)
+
+        job.start(work)
+        return job
+
+    def remove(self, source: str) -> None:
+        """Takes a document out of the index; an uploaded file is deleted as well.
+
+        Raises: IndexBusyError, UnknownSourceError, OSError.
+        """
+        with self._writing:
+            # The index first: when it is busy, nothing is lost.
+            self._fuente.remove([source])
+            if is_upload(source, self.uploads):
+                Path(source).unlink(missing_ok=True)
+
+    def _answer(self, job: AnswerJob) -> None:
+        with self._answering:
+            if job.stopped:
+                return
+            job.stage = "loading"
+            fuente = self._with_generator(job.settings.generator)
+            index = self._index(fuente)
+            answerer = fuente.answerer
+            job.stage = "searching"
+            settings = job.settings
+            for event in answerer.stream(
+                job.question, k=settings.k, sampling=settings.sampling, language=settings.language, cancel=job.cancel
+            ):
+                _take(event, job, index)
+
+    def _with_generator(self, name: str) -> Fuente:
+        """The application with that generator. The one before is let go: two may not fit into memory."""
+        if name != self.generator_in_use:
+            changed = self._fuente.config.models.model_copy(update={"generator": name})
+            config = self._fuente.config.model_copy(update={"models": changed})
+            self._fuente = self._open_fuente(config, self._embedder(self._fuente))
+        return self._fuente

@@ -1,0 +1,132 @@
+"""What there is to say, without the words."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language; a pair in `one` and `many` is for a number equal to 1 and any other."""
+
+    chat: str
+    documents: str
+    interface_language: str
+    answer_settings: str
+    answer_language: str
+    answer_language_auto: str
+    temperature: str
+    temperature_help: str
+    passages: str
+    passages_help: str
+    model: str
+    model_help: str
+    seed: str
+    seed_help: str
+    privacy: str
+
+    ask_title: str
+    ask_hint: str
+    ask_placeholder: str
+    first_title: str
+    first_hint: str
+    first_steps: tuple[str, str, str]
+    add_documents: str
+    new_conversation: str
+    stop: str
+
+    stage_waiting: str
+    stage_loading: str
+    stage_searching: str
+    stage_reading_one: str
+    stage_reading_many: str
+    stage_writing: str
+    stopped: str
+    stopped_early: str
+
+    sources: str
+    page: str
+    support: str
+    nearest: str
+    abstained_hint: str
+    all_passages: str
+    rank: str
+    score: str
+    meaning: str
+    words: str
+    confidence: str
+    seconds: str
+    decimal: str
+
+    upload_label: str
+    upload_drop: str
+    upload_button: str
+    upload_limits: str
+    upload_submit: str
+    upload_none: str
+    upload_same_name: str
+    upload_bad_name: str
+    upload_unwritable: str
+    opening_library: str
+    ingest_starting: str
+    ingest_reading: str
+    ingest_embedding: str
+    ingest_publishing: str
+    ingest_rate: str
+    ingest_left: str
+    report_added: str
+    report_changed: str
+    report_unchanged: str
+    report_removed: str
+    report_failed: str
+    report_nothing: str
+    rule_unreadable: str
+    rule_empty: str
+    rule_oversize: str
+    rule_unsupported: str
+    library_title: str
+    library_empty: str
+    library_filter: str
+    library_no_match: str
+    library_more: str
+    document_one: str
+    document_many: str
+    page_one: str
+    page_many: str
+    passage_one: str
+    passage_many: str
+    characters: str
+    remove: str
+    remove_title: str
+    remove_uploaded: str
+    remove_indexed: str
+    cancel: str
+
+    problem_detail: str
+    problem_unexpected: str
+    problem_unexpected_mend: str
+    problem_configuration: str
+    problem_not_prepared: str
+    problem_not_prepared_mend: str
+    problem_model: str
+    problem_dependency: str
+    problem_dependency_mend: str
+    problem_no_index: str
+    problem_no_index_mend: str
+    problem_mismatch: str
+    problem_mismatch_mend: str
+    problem_damaged: str
+    problem_damaged_mend: str
+    problem_busy: str
+    problem_busy_mend: str
+    problem_generation: str
+    problem_generation_mend: str
+    problem_files: str
+
+    def count(self, number: int, noun: str) -> str:
+        """A number with its noun, such as "3 passages"; `noun` names a pair of fields."""
+        form = getattr(self, f"{noun}_one" if number == 1 else f"{noun}_many")
+        return f"{grouped(number)} {form}"
+
+
+def grouped(number: int) -> str:
+    """Digits in groups of three, divided by a narrow space as all three languages allow."""
+    return f"{number:,}".replace(",", "\u202f")
