@@ -6,14 +6,14 @@ from itertools import pairwise
 from ingest.types import Span
 
 # Abbreviations that are followed by more of the same sentence. "etc." is left out: it ends one as often as not.
-_ABBREVIATIONS = frozenset(
-    "a a.m aprox arq arts av avda caps cf cía col coord d depto dept dir dr dra dras dres e.g ed eds ej eng est exc"
-    " excmo exma exmo figs gov hon i.e ilmo ing inc jr lic lda ltd ltda máx mín mr mrs ms n.º nro núm nums nº op p"
-    " p.ej p.ex p.m pág págs pp prof profa profs rev s sr sra sras sres srta srtas sta sto ss st tel trad ud uds vd"
-    " vds v.g vol vols vs".split()
-)
+_CONTINUED = """
+a a.m aprox arq arts av avda caps cf cía col coord d depto dept dir dr dra dras dres e.g ed eds ej eng est exc excmo
+exma exmo figs gov hon i.e ilmo ing inc jr lic lda ltd ltda máx mín mr mrs ms n.º nro núm nums nº op p p.ej p.ex p.m
+pág págs pp prof profa profs rev s sr sra sras sres srta srtas sta sto ss st tel trad ud uds vd vds v.g vol vols vs
+"""
+_ABBREVIATIONS = frozenset(_CONTINUED.split())
 # Words of their own ("He said no.", "a work of art.") that are abbreviations in front of a number only.
-_NUMBERED = frozenset("art cap fig n no sec".split())
+_NUMBERED = frozenset(("art", "cap", "fig", "n", "no", "sec"))
 _NUMBER_FOLLOWS = re.compile(r"\s+(?:\d|[VX]\b|[IVXLC]{2,}\b)")
 # The plural of Spanish initials: EE. UU., FF. AA., RR. HH.; UU. is left out, as nothing else follows it.
 _DOUBLED_CAPITAL = re.compile(r"(?!UU)([A-Z])\1")

@@ -10,7 +10,7 @@ from threading import Event as Signal
 from index.types import Hit
 from ingest.language import detect_language
 from ingest.sentences import sentence_spans
-from rag.confidence import EXTERNAL, WITH_GENERATOR, WITHOUT_GENERATOR
+from rag.confidence import confidence
 from rag.generator import Chooser, Generator
 from rag.grounding import EncodeFunction, Grounder, Support
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
@@ -19,7 +19,8 @@ from rag.search import Search
 from rag.types import Answer, Citation, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
 
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
-_MODEL_MARKER = re.compile(r"\s*\[\d+(?:\s*[,;-]\s*\d+)*\]")
+_MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
+_WORD = re.compile(r"\w")
 # Below this no passage carries the sentence.
 _MIN_SUPPORT = 0.25
 
@@ -69,7 +70,8 @@ class Answerer:
     ) -> Iterator[Event]:
         """The answer as events: Retrieved, then Draft and TextDelta in turn, at last Finished.
 
-        Once `cancel` is set the answer ends with the last verified sentence.
+        Once `cancel` is set the answer ends with the last verified sentence; with none it is empty, which is no
+        abstention.
         """
         if not question.strip():
             raise ValueError("the question is empty; ask something")
@@ -101,7 +103,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._started = time.perf_counter()
         self._text = ""
-        self._separator = ""
+        self._line_ended = False
         self._citations: list[Citation] = []
         self._pieces = 0
 
@@ -118,26 +120,28 @@ class _Run:
             count_tokens=self._generator.count_tokens,
         )
         with self._timed("check"):
-            confidence = self._confidence(prompt)
-        if confidence >= self._answerer.abstain_below:
+            certainty = self._confidence(prompt)
+        if certainty >= self._answerer.abstain_below:
             with self._timed("write"):
                 yield from self._write(prompt)
-        abstained = not self._text
+        abstained = not self._text and not self._is_cancelled()
         if abstained:
-            confidence = min(confidence, 1.0 - confidence)
+            certainty = min(certainty, 1.0 - certainty)
             self._text = phrases(self._language).abstained
             yield TextDelta(self._text)
-        yield Finished(self._answer(prompt, hits, abstained, confidence))
+        yield Finished(self._answer(prompt, hits, abstained, certainty))
+
+    def _is_cancelled(self) -> bool:
+        return self._cancel is not None and self._cancel.is_set()
 
     def _confidence(self, prompt: Prompt) -> float:
         if not prompt.hits:
             return 0.0
-        external = prompt.hits[0].channel == "external"
-        if not isinstance(self._generator, Chooser):
-            return (EXTERNAL if external else WITHOUT_GENERATOR).probability(prompt.hits, None)
-        words = phrases(self._language)
-        log_odds = self._generator.log_odds(prompt.check, words.yes, words.no)
-        return (EXTERNAL if external else WITH_GENERATOR).probability(prompt.hits, log_odds)
+        log_odds = None
+        if isinstance(self._generator, Chooser):
+            words = phrases(self._language)
+            log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
+        return confidence(prompt.hits[0], log_odds, self._answerer.retriever.corpus_size)
 
     def _write(self, prompt: Prompt) -> Iterator[Event]:
         """Verified sentences with their markers; a sentence that no passage carries is left out."""
@@ -149,27 +153,38 @@ class _Run:
             buffer += piece
             if NO_ANSWER in buffer:
                 return
+            if _may_become(buffer, NO_ANSWER):
+                continue
             *complete, buffer = _split(buffer)
             for sentence in complete:
                 yield from self._verified(sentence, grounder)
-            if buffer and not NO_ANSWER.startswith(buffer.strip()):
-                yield Draft(buffer)
-        cancelled = self._cancel is not None and self._cancel.is_set()
-        if buffer.strip() and not cancelled:
-            yield from self._verified(buffer, grounder)
+            draft = _without_markers(buffer).strip()
+            if draft:
+                yield Draft(draft)
+        if not self._is_cancelled():
+            for sentence in _split(buffer):
+                yield from self._verified(sentence, grounder)
 
     def _verified(self, sentence: str, grounder: Grounder) -> Iterator[TextDelta]:
-        content = _MODEL_MARKER.sub("", sentence).strip()
-        separator = self._separator
-        self._separator = "\n" if "\n" in sentence[len(sentence.rstrip()) :] else " "
+        content = _without_markers(sentence).strip()
+        ends_line = "\n" in sentence[len(sentence.rstrip()) :]
         with self._timed("verify"):
-            support = grounder.support(content, self._language)
-            foreign = grounder.foreign_facts(content)
-        if not content or support is None or support.score < _MIN_SUPPORT or foreign:
+            support = self._support(content, grounder)
+        if support is None:
+            self._line_ended |= ends_line
             return
+        separator = "\n" if self._line_ended else " "
         text = f"{separator if self._text else ''}{content} [{self._cite(support)}]"
+        self._line_ended = ends_line
         self._text += text
         yield TextDelta(text)
+
+    def _support(self, content: str, grounder: Grounder) -> Support | None:
+        """What carries a sentence; None when nothing does, or when it tells what no passage does."""
+        if not _WORD.search(content) or grounder.foreign_facts(content):
+            return None
+        support = grounder.support(content, self._language)
+        return support if support is not None and support.score >= _MIN_SUPPORT else None
 
     def _cite(self, support: Support) -> str:
         """The marker of a supporting span; the same span keeps its marker."""
@@ -218,3 +233,15 @@ def _split(text: str) -> list[str]:
     starts = [span.start for span in sentence_spans(text)][1:]
     bounds = [0, *starts, len(text)]
     return [text[a:b] for a, b in pairwise(bounds)]
+
+
+def _without_markers(text: str) -> str:
+    """`text` without what looks like our markers, also when taking one out makes another."""
+    while (rest := _MODEL_MARKER.sub("", text)) != text:
+        text = rest
+    return text
+
+
+def _may_become(text: str, ending: str) -> bool:
+    """Whether `text` ends with a beginning of `ending`."""
+    return any(text.endswith(ending[:length]) for length in range(1, len(ending)))

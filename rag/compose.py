@@ -1,5 +1,6 @@
 """The composition root: the one place that turns the configuration into objects."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -119,10 +120,10 @@ class Fuente:
     def ingest(self, paths: Sequence[str | Path], *, progress: Progress | None = None) -> SyncReport:
         """Makes the index equal to these files and folders.
 
-        Raises: MissingPathError, IndexBusyError, IndexMismatchError.
+        Raises: UnreadableFileError for a path that does not exist, IndexBusyError, IndexMismatchError.
         """
         section = self.config.ingest
-        given = [Path(path).absolute() for path in paths]
+        given = [named_path(path) for path in paths]
         skipped: list[str] = []
         files = list(discover(given, on_skip=lambda path: skipped.append(str(path))))
         report = progress or (lambda _: None)
@@ -178,3 +179,8 @@ class Fuente:
             chunk_tokens=section.chunk_tokens,
             min_chunk_tokens=section.min_chunk_tokens,
         )
+
+
+def named_path(path: str | Path) -> Path:
+    """The absolute path under which a file is stored and cited; without "..", and links are not followed."""
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links

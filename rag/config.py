@@ -1,19 +1,28 @@
 """The configuration: defaults < file < environment < flags. Unknown keys are errors."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
+from models.fetch import WHEELS_VARIABLE
 from rag.errors import ConfigurationError
+
+_PREFIX = "FUENTE_"
+_FILE_VARIABLE = "FUENTE_CONFIG"
+# No shell expands ~ in a configuration file.
+_Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class _Section(BaseModel):
@@ -23,7 +32,7 @@ class _Section(BaseModel):
 class ModelsConfig(_Section):
     """Which models are used and where they live."""
 
-    cache: Path = Field(default_factory=lambda: user_cache_path("fuente"))
+    cache: _Folder = Field(default_factory=lambda: user_cache_path("fuente"))
     """Folder for prepared models."""
     embedder: str = "multilingual-e5-small"
     """Catalogue name, hub name or local folder of a sentence-transformers model."""
@@ -97,10 +106,10 @@ class Config(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="FUENTE_", env_nested_delimiter="__", validate_default=True
+        extra="forbid", frozen=True, env_prefix=_PREFIX, env_nested_delimiter="__", validate_default=True
     )
 
-    index: Path = Path("fuente-index")
+    index: _Folder = Path("fuente-index")
     """Folder of the index."""
     language: Literal["auto", "es", "pt", "en"] = "auto"
     """Language of answers; auto follows the question."""
@@ -127,24 +136,59 @@ class Config(BaseSettings):
 def load_config(**flags: Any) -> Config:
     """The configuration; `flags` are nested dicts of what was given on the command line.
 
-    Raises: ConfigurationError naming the key, the rule and where values come from.
+    Raises: ConfigurationError naming the key, the rule and the place of the value.
     """
     path = _config_file()
     if path is not None and not path.is_file():
-        raise ConfigurationError(f"{path}: no such configuration file. Correct FUENTE_CONFIG or --config")
+        raise ConfigurationError(f"{path}: no such configuration file. Correct {_FILE_VARIABLE} or --config")
+    _check_variables()
     try:
         return Config(**flags)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in error.errors()]
-        where = f" in {path}, the environment (FUENTE_…) or flags" if path else " in the environment or flags"
-        raise ConfigurationError("; ".join(lines) + f". Correct it{where}") from error
+        lines = [_explained(details, path, flags) for details in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"{error}. Correct the environment variable") from error
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}. Correct the file's TOML") from error
 
 
 def _config_file() -> Path | None:
-    named = os.environ.get("FUENTE_CONFIG")
+    named = os.environ.get(_FILE_VARIABLE)
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     local = Path("fuente.toml")
     return local if local.is_file() else None
+
+
+def _check_variables() -> None:
+    """Raises: ConfigurationError for a variable that names no key; pydantic only looks up the keys it knows."""
+    known = {_PREFIX + name.upper() for name in Config.model_fields} | {_FILE_VARIABLE, WHEELS_VARIABLE}
+    for name in os.environ:
+        if name.upper().startswith(_PREFIX) and name.upper().partition("__")[0] not in known:
+            keys = ", ".join(sorted(known))
+            raise ConfigurationError(f"environment variable {name}: no such key. It must begin with one of {keys}")
+
+
+def _explained(details: ErrorDetails, path: Path | None, flags: Mapping[str, Any]) -> str:
+    """What is wrong with one key, and where it was given."""
+    key = [str(part) for part in details["loc"]]
+    rule = "no such key" if details["type"] == "extra_forbidden" else details["msg"]
+    # An api_key, also a misspelt one, must not end up in logs.
+    given = "" if "key" in key[-1].lower() else f" (given: {details['input']!r})"
+    return f"{'.'.join(key)}: {rule}{given}. Correct it in {_place(key, path, flags)}"
+
+
+def _place(key: list[str], path: Path | None, flags: Mapping[str, Any]) -> str:
+    """The source that decided a key: the first of flags, environment and file that has it."""
+    value: Any = flags
+    for part in key:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is not None:
+        return "what was given on the command line"
+    set_variables = {name.upper() for name in os.environ}
+    for length in range(len(key), 0, -1):
+        variable = _PREFIX + "__".join(key[:length]).upper()
+        if variable in set_variables:
+            return f"the environment variable {variable}"
+    return str(path) if path else "the environment"

@@ -27,6 +27,6 @@ class Generator(Protocol):
 class Chooser(Protocol):
     """A generator that can also weigh two replies without writing one."""
 
-    def log_odds(self, messages: Sequence[Message], first: str, second: str) -> float:
-        """ln P(first) − ln P(second) of the reply's first token."""
+    def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
+        """ln P(first) − ln P(second) of the reply's first token; 0 once `cancel` is set."""
         ...

@@ -19,8 +19,12 @@ EncodeFunction = Callable[[Sequence[str]], Vectors]
 _UNRELATED = 0.75
 _PARAPHRASE = 0.92
 _WORD = re.compile(r"\w[\w'’-]*")
-_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-_NAME = re.compile(r"(?<![.!?¿¡:]\s)(?<!^)(?<![¿¡\"“«(])\b[A-ZÁÉÍÓÚÂÊÔÃÕÑÇÀÜ][\w'’-]*")
+# Thousands are also parted by spaces that do not break.
+_NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u2009\u202f]\d+)*")
+_THOUSANDS = re.compile(r"[., ](?=\d{3}(?!\d))")
+_INNER_WORD = re.compile(r"(?<![.!?¿¡:]\s)(?<!^)(?<![¿¡\"“«])\b[^\W\d_][\w'’-]+")
+# Bullets, the numbers of lists, emphasis and quotes in front of a sentence say nothing.
+_OPENING = re.compile(r"\W*(?:(?:\d{1,3}[.)]|[a-z]\))\s+)?\W*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Grounder:
         self._encode = encode
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
         texts = [_text(candidate) for candidate in self._candidates]
-        self._vectors = encode(texts)  # (C, D)
+        self._vectors = encode(texts) if texts else np.zeros((0, 0), np.float32)  # (C, D)
         self._known = _vocabulary("\n".join([question, *(hit.chunk.text for hit in hits)]))
         self._weights = _weights(self._candidates)
 
@@ -63,7 +67,12 @@ class Grounder:
 
     def foreign_facts(self, sentence: str) -> list[str]:
         """Numbers and names of a sentence that neither the passages nor the question contain."""
-        return [fact for fact in _facts(sentence) if _key(fact) not in self._known]
+        return [fact for fact in _facts(sentence) if not self._is_known(_key(fact))]
+
+    def _is_known(self, key: str) -> bool:
+        # Kullback–Leibler is two words of a passage; GPT-4 must not be made of a GPT-3 and a 4.
+        parts = [] if any(map(str.isdigit, key)) else key.split("-")
+        return key in self._known or (len(parts) > 1 and all(_key(part) in self._known for part in parts))
 
     def _score(self, words: frozenset[str], candidate: _Candidate, likeness: float) -> float:
         total = sum(self._weights.get(word, self._weights[""]) for word in words)
@@ -95,17 +104,21 @@ def _weights(candidates: Sequence[_Candidate]) -> dict[str, float]:
 
 def _facts(sentence: str) -> list[str]:
     """Numbers, and words written with a capital that do not merely begin a sentence."""
-    return [*_NUMBER.findall(sentence), *_NAME.findall(sentence)]
+    opening = _OPENING.match(sentence)
+    body = sentence[opening.end() :] if opening else sentence
+    return [*_NUMBER.findall(body), *(word for word in _INNER_WORD.findall(body) if word[0].isupper())]
 
 
 def _vocabulary(text: str) -> frozenset[str]:
-    """Every word and number of a text, in the form in which facts are compared."""
-    return frozenset(_key(found) for pattern in (_WORD, _NUMBER) for found in pattern.findall(text))
+    """Every word and number of a text, and the parts of compounds, in the form in which facts are compared."""
+    words = _WORD.findall(text)
+    parts = (part for word in words if "-" in word for part in word.split("-"))
+    return frozenset(map(_key, [*words, *parts, *_NUMBER.findall(text)]))
 
 
 def _key(fact: str) -> str:
-    """A form under which 1.000 and 1,000, GANs and GAN, São and Sao meet."""
-    folded = fold(fact.casefold()).strip("'’-")
+    """A form under which 1.000 and 1,000, 0,5 and 0.5, GANs and GAN, São and Sao, Christie's and Christie meet."""
+    folded = fold(fact.casefold()).replace("’", "'").strip("'-")
     if folded[:1].isdigit():
-        return re.sub(r"[.,](?=\d{3}\b)", "", folded)
-    return folded.removesuffix("s")
+        return _THOUSANDS.sub("", folded).replace(",", ".")
+    return folded.removesuffix("'s").removesuffix("s")

@@ -38,7 +38,10 @@ def build_prompt(
     while kept and count_tokens(_messages(question, hits[:kept], language, "")) > max_tokens:
         kept -= 1
     if hits and not kept:
-        mend = "Raise generation.prompt_tokens or lower ingest.chunk_tokens and run `fuente reindex`"
+        mend = (
+            "Shorten the question, raise generation.prompt_tokens, lower generation.max_tokens, or lower"
+            " ingest.chunk_tokens and run `fuente reindex`"
+        )
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
     used = tuple(hits[:kept])
     check = phrases(language).check

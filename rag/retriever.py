@@ -38,9 +38,16 @@ class Retriever(BaseRetriever):
 
         return Fuente.configured(index=Path(index_dir), **flags).retriever
 
+    @property
+    def corpus_size(self) -> int | None:
+        """Number of chunks searched; None unless the mixed score is in use, which alone has a fixed scale."""
+        settings = self.index.settings
+        mixed = settings.channel == "fused" and settings.fusion == "mix"
+        return self.index.generation.manifest.chunks if mixed else None
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first."""
-        return self.index.search(question, k or self.k)
+        return self.index.search(question, self.k if k is None else k)
 
     def _get_relevant_documents(
         self,

@@ -8,6 +8,11 @@ from index.types import Hit
 class Search(Protocol):
     """Finds passages for a question."""
 
+    @property
+    def corpus_size(self) -> int | None:
+        """Number of chunks searched; None when hits are not scored in standard deviations above the corpus."""
+        ...
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first; its own number of them when `k` is None."""
         ...

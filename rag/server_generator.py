@@ -1,5 +1,6 @@
 """An OpenAI-compatible server (vLLM, llama.cpp, Ollama, …) as generator."""
 
+import json
 from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any, cast
@@ -17,6 +18,7 @@ class ServerGenerator:
 
     def __init__(self, url: str, model: str, *, api_key: str = "", context_tokens: int = 8192) -> None:
         try:
+            import httpx
             import openai
         except ImportError as error:
             raise ConfigurationError(
@@ -26,7 +28,8 @@ class ServerGenerator:
             raise ConfigurationError("server.url is set but server.model is empty. Name a model that it serves")
         self.name = model
         self.context_tokens = context_tokens
-        self._error: type[Exception] = openai.OpenAIError
+        # The client wraps what goes wrong up to the first byte of the reply; after it, errors are httpx's own.
+        self._errors: tuple[type[Exception], ...] = (openai.OpenAIError, httpx.HTTPError, json.JSONDecodeError)
         self._client = openai.OpenAI(base_url=url, api_key=api_key or "none", max_retries=1)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -38,6 +41,9 @@ class ServerGenerator:
 
         Raises: GenerationError when the server cannot be reached or refuses.
         """
+        if cancel is not None and cancel.is_set():
+            return
+        optional = {"seed": sampling.seed, "stop": list(sampling.stop) or None}
         try:
             chunks = self._client.chat.completions.create(
                 model=self.name,
@@ -45,9 +51,9 @@ class ServerGenerator:
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 max_tokens=sampling.max_tokens,
-                seed=sampling.seed,
-                stop=list(sampling.stop) or None,
                 stream=True,
+                # Some servers refuse a null.
+                **cast("Any", {name: value for name, value in optional.items() if value is not None}),
             )
             with chunks:
                 for chunk in chunks:
@@ -55,7 +61,7 @@ class ServerGenerator:
                         return
                     if chunk.choices and chunk.choices[0].delta.content:
                         yield chunk.choices[0].delta.content
-        except self._error as error:
+        except self._errors as error:
             raise GenerationError(
                 f"{self._client.base_url}: {error}. Check server.url, server.model and that it is running"
             ) from error

@@ -1,11 +1,13 @@
 """A local transformer as generator: explicit decoding over a KV cache whose prompt prefix is kept."""
 
+import re
 from collections.abc import Iterator, Sequence
 from threading import Event, Lock
 from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer
 
 from rag.errors import GenerationError, PromptTooLongError
 from rag.types import Message, Sampling
@@ -24,13 +26,14 @@ class TransformersGenerator:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
         self.name = name
-        self.context_tokens = int(getattr(model.config, "max_position_embeddings", 4096))
+        self.context_tokens = int(getattr(model.config.get_text_config(), "max_position_embeddings", 4096))
         self._model = model
         self._tokenizer = tokenizer
         self._lock = Lock()
         self._cache = DynamicCache(config=model.config)
         self._cached_ids: list[int] = []
         self._end_ids = _end_ids(model, tokenizer)
+        self._control = _control_tokens(tokenizer)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt, chat template included."""
@@ -42,23 +45,36 @@ class TransformersGenerator:
         Raises: PromptTooLongError.
         """
         prompt = self._prompt_ids(messages)
+        limit = min(self._room(prompt), sampling.max_tokens)
+        with self._lock:
+            ids = self._decode(prompt, sampling, limit, cancel)
+            yield from _until_stop(self._texts(ids), sampling.stop)
+
+    def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
+        """ln P(first) − ln P(second) of the reply's first token; 0 once `cancel` is set.
+
+        Raises: PromptTooLongError.
+        """
+        prompt = self._prompt_ids(messages)
+        self._room(prompt)
+        with self._lock:
+            logits = self._prefill(prompt, cancel)
+        if cancel is not None and cancel.is_set():
+            return 0.0
+        a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
+        return float(logits[a] - logits[b])
+
+    def _room(self, prompt: list[int]) -> int:
+        """Tokens that the context has left for the reply."""
         room = self.context_tokens - len(prompt)
         if room < 1:
             reason = f"the prompt has {len(prompt)} tokens, {self.name} takes {self.context_tokens}"
             raise PromptTooLongError(f"{reason}. Ask with fewer passages (-k) or a smaller generation.prompt_tokens")
-        with self._lock:
-            ids = self._decode(prompt, sampling, min(room, sampling.max_tokens), cancel)
-            yield from _until_stop(self._texts(ids), sampling.stop)
-
-    def log_odds(self, messages: Sequence[Message], first: str, second: str) -> float:
-        """ln P(first) − ln P(second) of the reply's first token."""
-        with self._lock:
-            logits = self._prefill(self._prompt_ids(messages), None)
-        a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
-        return float(logits[a] - logits[b])
+        return room
 
     def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+        # A document that spells out the end of a turn must not be able to begin one of its own.
+        turns = [{"role": m.role, "content": self._control.sub(_broken, m.content)} for m in messages]
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -92,7 +108,8 @@ class TransformersGenerator:
         return logits
 
     def _shorten(self, length: int) -> None:
-        if length:
+        # Layers of other kinds (sliding window, recurrent) have forgotten what a shorter prefix would need.
+        if length and all(type(layer) is DynamicLayer for layer in self._cache.layers):
             self._cache.crop(length - len(self._cached_ids))
             self._cached_ids = self._cached_ids[:length]
         else:
@@ -106,9 +123,10 @@ class TransformersGenerator:
             batch = torch.tensor([ids], device=self._model.device)  # (1, T)
             output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
         except torch.OutOfMemoryError as error:
+            tokens = len(self._cached_ids) + len(ids)
             self._shorten(0)
             mend = "Ask with fewer passages (-k), or choose a smaller generator"
-            raise GenerationError(f"{self.name}: out of memory with {len(self._cached_ids)} tokens. {mend}") from error
+            raise GenerationError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
         except BaseException:
             self._shorten(0)
             raise
@@ -117,9 +135,12 @@ class TransformersGenerator:
         return logits
 
     def _texts(self, ids: Iterator[int]) -> Iterator[str]:
-        """Text as it becomes definite: a character of several tokens appears when its last one is there."""
+        """Text as it becomes definite: a character of several tokens appears when its last one is there.
+
+        A character that the reply breaks off in the middle of is left out.
+        """
         window: list[int] = []
-        shown = ""
+        shown = text = ""
         for token in ids:
             window.append(token)
             text = self._text(window)
@@ -129,10 +150,13 @@ class TransformersGenerator:
                 yield text[len(shown) :]
             # Spaces depend on the token before, so one token of overlap is kept.
             window = window[-1:]
-            shown = self._text(window)
+            shown = text = self._text(window)
+        rest = text[len(shown) :].rstrip("\ufffd")
+        if rest:
+            yield rest
 
     def _text(self, ids: list[int]) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def draw(logits: torch.Tensor, temperature: float, top_p: float, random: torch.Generator) -> int:
@@ -155,6 +179,18 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     return frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
 
 
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
+    """Matches the texts that the tokenizer would read as special tokens."""
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    texts = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
+    return re.compile("|".join(re.escape(text) for text in texts if len(text) > 1) or r"(?!)")
+
+
+def _broken(control: re.Match[str]) -> str:
+    """The text of a special token, no longer one: a space parts its first character from the rest."""
+    return f"{control[0][0]} {control[0][1:]}"
+
+
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     length = 0
     for a, b in zip(first, second, strict=False):
@@ -174,7 +210,8 @@ def _until_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
         held += piece
         cut = min((at for stop in stops if (at := held.find(stop)) >= 0), default=-1)
         if cut >= 0:
-            yield held[:cut]
+            if cut:
+                yield held[:cut]
             return
         keep = max(_overlap(held, stop) for stop in stops)
         ready = held[: len(held) - keep]

@@ -32,6 +32,8 @@ class Sampling:
             raise ValueError(f"top_p={self.top_p} must lie in (0, 1]")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be at least 1")
+        if "" in self.stop:
+            raise ValueError("stop has an empty text, which every reply begins with; leave it out")
 
 
 @dataclass(frozen=True, slots=True)

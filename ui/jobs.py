@@ -12,8 +12,10 @@ from typing import Literal
 
 from index.types import Failure, SyncProgress, SyncReport
 from rag import Answer, Sampling
+from rag.types import Draft, Finished, Retrieved, TextDelta
+from rag.types import Event as AnswerEvent
 from ui.problems import EXPECTED
-from ui.sources import Source
+from ui.sources import DocumentOf, Source, sources_of
 
 
 class Job:
@@ -84,6 +86,18 @@ class AnswerJob(Job):
         self.text = ""
         self.draft = ""
         self.reply: Reply | None = None
+
+    def take(self, event: AnswerEvent, document_of: DocumentOf) -> None:
+        """Takes note of what the answerer tells."""
+        match event:
+            case Retrieved(hits):
+                self.stage, self.passages = "reading", len(hits)
+            case Draft(text):
+                self.stage, self.draft = "writing", text
+            case TextDelta(text):
+                self.text, self.draft = self.text + text, ""
+            case Finished(answer):
+                self.reply = Reply(answer, sources_of(answer, document_of))
 
     def stop(self) -> None:
         """Ends the answer with the last verified sentence; the page need not wait for the model to notice."""

@@ -10,10 +10,8 @@ from index.errors import IndexNotFoundError
 from index.generation import current_number
 from index.search import Index
 from index.types import Failure, SourceInfo
-from rag import Config, Fuente
-from rag.types import Draft, Finished, Retrieved, TextDelta
-from ui.jobs import AnswerJob, IngestJob, Reply, Settings
-from ui.sources import sources_of
+from rag import Answerer, Config, Fuente
+from ui.jobs import AnswerJob, IngestJob, Job, Settings
 from ui.uploads import is_upload
 
 OpenFuente = Callable[[Config, Embedder | None], Fuente]
@@ -30,7 +28,9 @@ class Library:
         self._answering = Lock()
         self._writing = Lock()
         self._listed: tuple[int, list[SourceInfo]] = (0, [])
-        self._warm = False
+        self._warming = False
+        self._generator = self.generator
+        self._ready = False
 
     @property
     def uploads(self) -> Path:
@@ -66,7 +66,7 @@ class Library:
         Raises: errors of models and of the index, except that an index which does not exist is empty.
         """
         try:
-            index = self._index(self._fuente)
+            index = self._index()
         except IndexNotFoundError:
             return []
         generation = index.generation.number
@@ -76,9 +76,9 @@ class Library:
 
     def warm_up(self) -> None:
         """Loads the models in the background, so that the first answer need not wait for all of it."""
-        if not self._warm:
-            self._warm = True
-            AnswerJob(0, "", Settings(self.generator, "auto", 1, self._sampling)).start(self._load)
+        if not self._warming:
+            self._warming = True
+            Job().start(self._load)
 
     def ask(self, number: int, question: str, settings: Settings) -> AnswerJob:
         """The job that answers a question; answers are written in turn."""
@@ -92,7 +92,7 @@ class Library:
 
         def work() -> None:
             with self._writing:
-                self._embedder(self._fuente)
+                self._embedder()
                 self.uploads.mkdir(parents=True, exist_ok=True)
                 job.report = self._fuente.ingest([self.uploads], progress=job.advance)
 
@@ -110,25 +110,41 @@ class Library:
             if is_upload(source, self.uploads):
                 Path(source).unlink(missing_ok=True)
 
+    def _load(self) -> None:
+        with self._answering:
+            self._answerer(self.generator)
+
     def _answer(self, job: AnswerJob) -> None:
+        job.stage = "waiting" if self._ready else "loading"
         with self._answering:
             if job.stopped:
                 return
-            job.stage = "loading"
-            fuente = self._with_generator(job.settings.generator)
-            index = self._index(fuente)
-            answerer = fuente.answerer
-            job.stage = "searching"
             settings = job.settings
+            job.stage = "loading"
+            answerer, index = self._answerer(settings.generator)
+            job.stage = "searching"
             for event in answerer.stream(
                 job.question, k=settings.k, sampling=settings.sampling, language=settings.language, cancel=job.cancel
             ):
-                _take(event, job, index)
+                job.take(event, index.document)
 
-    def _with_generator(self, name: str) -> Fuente:
-        """The application with that generator. The one before is let go: two may not fit into memory."""
-        if name != self.generator_in_use:
-            changed = self._fuente.config.models.model_copy(update={"generator": name})
-            config = self._fuente.config.model_copy(update={"models": changed})
-            self._fuente = self._open_fuente(config, self._embedder(self._fuente))
-        return self._fuente
+    def _answerer(self, generator: str) -> tuple[Answerer, Index]:
+        """What answers with that generator. The one before is let go: two may not fit into memory."""
+        if generator != self._generator:
+            section = self.config.models.model_copy(update={"generator": generator})
+            config = self.config.model_copy(update={"models": section})
+            self._fuente = self._open_fuente(config, self._embedder())
+            self._generator, self._ready = generator, False
+        index = self._index()
+        answerer = self._fuente.answerer
+        self._ready = True
+        return answerer, index
+
+    def _index(self) -> Index:
+        # Visitors come at once, and properties that are made when first used are not made for that.
+        with self._opening:
+            return self._fuente.index
+
+    def _embedder(self) -> Embedder:
+        with self._opening:
+            return self._fuente.embedder

@@ -24,9 +24,7 @@ _ATTRIBUTES = {
 }
 # Control characters, surrogates, which cannot be sent, and direction overrides, with which "fdp.exe" can
 # pass for "exe.pdf".
-_REPLACED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
+_REPLACED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Uploaded files on disk: names that cannot escape their folder, contents written whole or not at all."""
 
 import hashlib
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -73,7 +72,7 @@ def _write(folder: Path, stored: str, content: bytes) -> None:
     # Hidden until it is whole, so that a reader passes over it.
     unfinished = folder / f".{hashlib.sha256(stored.encode()).hexdigest()[:16]}.part"
     unfinished.write_bytes(content)
-    os.replace(unfinished, folder / stored)
+    unfinished.replace(folder / stored)
 
 
 def is_upload(source: str, folder: Path) -> bool:

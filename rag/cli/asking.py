@@ -52,7 +52,9 @@ def search(question: str, k: PassagesOption = None, index: IndexOption = None, j
 def ask(
     question: str,
     k: PassagesOption = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy and repeatable, 2 is wild.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=2, help="0 is greedy and repeatable, 2 is wild.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal answers.")] = None,
     index: IndexOption = None,

@@ -13,7 +13,7 @@ from index.store import Store
 from index.types import SourceInfo, SyncReport
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.rendering import notes, out, plain, print_json, size, sync_progress
-from rag.compose import Fuente
+from rag.compose import Fuente, named_path
 
 
 @app.command(epilog="Example: fuente ingest ~/Documents/thesis notes.pdf")
@@ -36,7 +36,7 @@ def ingest(
         print_json(_report_json(report, seconds))
     else:
         _print_report(report, seconds)
-    named = {str(path.absolute()) for path in paths}
+    named = {str(named_path(path)) for path in paths}
     done = len(report.added) + len(report.changed) + len(report.unchanged)
     if any(failure.source in named for failure in report.failed) or (report.failed and not done):
         raise typer.Exit(1)
@@ -131,7 +131,7 @@ def prepare_missing(fuente: Fuente, *, embedder_only: bool = False) -> None:
 
 def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]:
     """Stored paths that a person means: the path itself, all below a folder, or a unique file name."""
-    path = str(Path(source).absolute())
+    path = str(named_path(source))
     known = [info.source for info in infos]
     found = [name for name in known if name in (source, path) or Path(name).is_relative_to(path)]
     named = [name for name in known if Path(name).name == source]

@@ -21,7 +21,7 @@ IndexOption = Annotated[
     Path | None, typer.Option("--index", metavar="DIR", help="Folder of the index [default: fuente-index].")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-PassagesOption = Annotated[int | None, typer.Option("-k", min=1, help="Number of passages.")]
+PassagesOption = Annotated[int | None, typer.Option("-k", min=1, max=100, help="Number of passages.")]
 
 
 @app.callback()

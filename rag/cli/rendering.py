@@ -16,8 +16,8 @@ import models
 from index.types import Hit, SyncProgress
 from rag.types import Answer, Citation
 
-out = Console(highlight=False, markup=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 # All of C0 and C1 except newline and tab: an escape sequence in a document could rewrite the screen.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -29,8 +29,9 @@ def plain(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """One JSON object on standard output; control characters are escaped, so that nothing is lost."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class LangChainGenerator:
         self._parameters = tuple(parameters)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """An estimate on the high side."""
+        """An estimate, on the high side for multilingual vocabularies."""
         return count_tokens_approximately(
             _as_langchain(messages),
             chars_per_token=_CHARACTERS_PER_TOKEN,

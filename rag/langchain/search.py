@@ -24,6 +24,11 @@ class LangChainSearch:
         self._k = k
         self._first_page = first_page
 
+    @property
+    def corpus_size(self) -> None:
+        """Unknown, as is the scale of the scores."""
+        return None
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first. Their scores, on a scale that LangChain leaves open, are not kept."""
         wanted = k or self._k

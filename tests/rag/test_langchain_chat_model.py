@@ -70,9 +70,7 @@ class Recording:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(3 + len(message.content.split()) for message in messages)
 
-    def stream(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None
-    ) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None) -> Iterator[str]:
         self.prompts.append(tuple(messages))
         self.samplings.append(sampling)
         yield from ("one ", "two ", "three")
@@ -204,10 +202,10 @@ def test_a_stop_text_ends_the_reply(small_generator: Generator) -> None:
 @pytest.mark.models
 def test_the_limit_of_tokens_is_what_usage_reports(small_generator: Generator) -> None:
     chat = ChatFuente(generator=small_generator, temperature=0, max_tokens=10)
-    reply = chat.invoke("Count from one to one hundred in words.")
+    reply = chat.invoke("Tell me a long story about a whale.")
     assert reply.usage_metadata is not None
     assert reply.usage_metadata["output_tokens"] == 10
-    prompt = [Message("user", "Count from one to one hundred in words.")]
+    prompt = [Message("user", "Tell me a long story about a whale.")]
     assert reply.usage_metadata["input_tokens"] == small_generator.count_tokens(prompt)
 
 

@@ -80,7 +80,10 @@ def test_a_vector_finds_its_own_text(store: FuenteVectorStore, embedder: Embedde
 
 def test_equal_texts_under_two_ids_are_two(store: FuenteVectorStore) -> None:
     store.add_texts([TEXTS[0], TEXTS[0]], [{"n": 1}, {"n": 2}], ids=["a", "b"])
-    assert {document.id: document.metadata["n"] for document in store.similarity_search("agua", k=5)} == {"a": 1, "b": 2}
+    assert {document.id: document.metadata["n"] for document in store.similarity_search("agua", k=5)} == {
+        "a": 1,
+        "b": 2,
+    }
     store.delete(["a"])
     assert [document.id for document in store.similarity_search("agua", k=5)] == ["b"]
 

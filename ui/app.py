@@ -1,0 +1,62 @@
+"""The page: its frame, its two parts and the settings beside them."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from ui import chat, documents, state
+from ui.library import Library
+from ui.problems import EXPECTED, problem
+from ui.safe import block, span
+from ui.show import show
+from ui.texts import LANGUAGE_NAMES, Texts
+
+# Drawn here: an icon by name would be fetched from elsewhere.
+_ICON = (
+    '<svg viewBox="0 0 32 32"><path fill="#12706b" d="M16 2c5 7 10 12 10 18a10 10 0 0 1-20 0c0-6 5-11 10-18z"/></svg>'
+)
+_STYLE = Path(__file__).with_name("style.css")
+
+
+def main() -> None:
+    """Draws the page."""
+    st.set_page_config(page_title="Fuente", page_icon=_ICON, layout="centered")
+    st.html(_STYLE)
+    texts = state.texts()
+    try:
+        library = state.library()
+    except EXPECTED as error:
+        show(problem(error, texts))
+        return
+    state.choose_defaults(library.config)
+    page = _navigation(texts)
+    with st.sidebar:
+        _settings(library, texts)
+    page.run()
+
+
+def _navigation(texts: Texts) -> st.Page:
+    chat_page = st.Page(chat.page, title=texts.chat, icon=":material/forum:", url_path="ask", default=True)
+    documents_page = st.Page(documents.page, title=texts.documents, icon=":material/folder_open:", url_path="documents")
+    st.session_state["documents_page"] = documents_page
+    return st.navigation([chat_page, documents_page])
+
+
+def _settings(library: Library, texts: Texts) -> None:
+    with st.expander(texts.answer_settings, icon=":material/tune:"):
+        _answer_settings(library, texts)
+    languages = list(LANGUAGE_NAMES)
+    st.selectbox(texts.interface_language, languages, key="interface", format_func=LANGUAGE_NAMES.__getitem__)
+    show(block("fu-privacy", span("fu-drop"), texts.privacy))
+
+
+def _answer_settings(library: Library, texts: Texts) -> None:
+    names = {"auto": texts.answer_language_auto, **LANGUAGE_NAMES}
+    st.selectbox(texts.answer_language, list(names), key="answer_language", format_func=names.__getitem__)
+    st.selectbox(texts.model, library.generators(), key="generator", help=texts.model_help)
+    st.slider(texts.passages, 1, state.most_passages(library.config), key="passages", help=texts.passages_help)
+    st.slider(texts.temperature, 0.0, 2.0, step=0.1, key="temperature", help=texts.temperature_help)
+    st.number_input(texts.seed, min_value=0, step=1, key="seed", help=texts.seed_help)
+
+
+main()

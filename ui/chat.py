@@ -1,0 +1,162 @@
+"""The conversation: a question, the answer as it is written and the sources beneath it."""
+
+import re
+
+import streamlit as st
+
+from rag import Answer
+from ui import state
+from ui.jobs import AnswerJob
+from ui.library import Library
+from ui.problems import EXPECTED, notice, problem
+from ui.safe import Child, Html, block, join, span, tag
+from ui.show import show
+from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
+from ui.texts import Texts
+
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+# Quick enough to look alive, slow enough to leave the processor to the model.
+_REFRESH_S = 0.25
+
+
+def page() -> None:
+    """Draws the conversation."""
+    texts, library, turns = state.texts(), state.library(), state.turns()
+    try:
+        ready = library.has_documents()
+    except EXPECTED as error:
+        show(problem(error, texts))
+        return
+    if not ready and not turns:
+        _first_steps(texts)
+        return
+    library.warm_up()
+    if not turns:
+        show(block("fu-hero", tag("h1", texts.ask_title), tag("p", texts.ask_hint)))
+    for turn in turns:
+        if turn.done or turn is not turns[-1]:
+            show(_turn_html(turn, texts, is_last=turn is turns[-1]))
+        else:
+            _live(turn.number)
+    if turns and not turns[-1].busy:
+        st.button(texts.new_conversation, key="clear", icon=":material/refresh:", type="tertiary", on_click=turns.clear)
+    _ask_box(library, texts)
+
+
+def _first_steps(texts: Texts) -> None:
+    steps = (tag("li", step) for step in texts.first_steps)
+    show(block("fu-hero", tag("h1", texts.first_title), tag("p", texts.first_hint), tag("ol", *steps)))
+    if st.button(texts.add_documents, type="primary", icon=":material/add:"):
+        st.switch_page(st.session_state["documents_page"])
+
+
+def _ask_box(library: Library, texts: Texts) -> None:
+    turns = state.turns()
+    busy = bool(turns) and turns[-1].busy
+    question = st.chat_input(texts.ask_placeholder, key="question", disabled=busy)
+    if question and question.strip() and not busy:
+        number = turns[-1].number + 1 if turns else 1
+        turns.append(library.ask(number, question.strip(), state.settings(library.config, library.generator)))
+        st.rerun()
+
+
+@st.fragment(run_every=_REFRESH_S)
+def _live(number: int) -> None:
+    """The answer that is being written, drawn anew by itself until it is complete."""
+    turn = next((turn for turn in state.turns() if turn.number == number), None)
+    if turn is None or turn.done:
+        st.rerun()
+    texts = state.texts()
+    show(_turn_html(turn, texts, is_last=True))
+    if turn.busy and st.button(texts.stop, key=f"stop-{number}", icon=":material/stop_circle:", on_click=turn.stop):
+        st.rerun()
+
+
+def _turn_html(turn: AnswerJob, texts: Texts, *, is_last: bool) -> Html:
+    question = block("fu-question", turn.question)
+    return block("fu-turn", question, _reply_html(turn, texts, is_last=is_last))
+
+
+def _reply_html(turn: AnswerJob, texts: Texts, *, is_last: bool) -> Html:
+    if turn.failed and not turn.stopped:
+        return problem(turn.error, texts)
+    if turn.reply is None:
+        return _unfinished_html(turn, texts)
+    answer = turn.reply.answer
+    passages = passages_html(answer.hits, texts) if answer.hits else None
+    if answer.abstained:
+        return join((_abstained_html(turn, answer, texts), passages))
+    anchors = {source.marker: anchor(turn.number, i) for i, source in enumerate(turn.reply.sources)}
+    return join(
+        (
+            block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
+            notice(texts.stopped) if turn.stopped else None,
+            _meta_html(answer, texts),
+            sources_html(turn.reply.sources, turn.number, texts, expand=is_last),
+            passages,
+        )
+    )
+
+
+def _abstained_html(turn: AnswerJob, answer: Answer, texts: Texts) -> Html:
+    if turn.stopped:
+        return notice(texts.stopped_early)
+    return join(
+        (
+            block(
+                "fu-abstained",
+                block("fu-abstained-text", answer.text, **_lang(answer)),
+                tag("p", texts.abstained_hint),
+            ),
+            nearest_html(answer.hits, texts) if answer.hits else None,
+        )
+    )
+
+
+def _unfinished_html(turn: AnswerJob, texts: Texts) -> Html:
+    """What is written so far, or what is going on."""
+    draft = span("fu-draft", turn.draft) if turn.draft and not turn.stopped else None
+    written = block("fu-answer", *_marked(turn.text), " " if turn.text else None, draft)
+    if turn.stopped:
+        return join((written, notice(texts.stopped))) if turn.text else notice(texts.stopped_early)
+    status = block("fu-status", span("fu-pulse"), _stage(turn, texts), role="status")
+    return join((written if turn.text or draft else None, status))
+
+
+def _stage(turn: AnswerJob, texts: Texts) -> str:
+    if turn.stage == "reading":
+        form = texts.stage_reading_one if turn.passages == 1 else texts.stage_reading_many
+        return form.format(number=turn.passages)
+    return {
+        "waiting": texts.stage_waiting,
+        "loading": texts.stage_loading,
+        "searching": texts.stage_searching,
+        "writing": texts.stage_writing,
+    }[turn.stage]
+
+
+def _marked(text: str, anchors: dict[str, str] | None = None) -> list[Child]:
+    """The answer's text with its markers drawn as numbers, linked to their sources once these are known."""
+    pieces: list[Child] = []
+    for i, piece in enumerate(_MARKER.split(text)):
+        if i % 2 == 0:
+            pieces.append(piece)
+        elif anchors is None:
+            pieces.append(span("fu-marker", piece))
+        elif piece in anchors:
+            pieces.append(tag("a", piece, class_="fu-marker", href=f"#{anchors[piece]}"))
+        else:
+            pieces.append(f"[{piece}]")
+    return pieces
+
+
+def _meta_html(answer: Answer, texts: Texts) -> Html:
+    parts = [texts.confidence.format(percent=round(100 * answer.confidence)), answer.model]
+    if "total" in answer.timings_s:
+        parts.append(texts.seconds.format(number=decimal(answer.timings_s["total"], texts, places=1)))
+    return block("fu-meta", " · ".join(parts))
+
+
+def _lang(answer: Answer) -> dict[str, str]:
+    """Screen readers pronounce by it."""
+    return {"lang": answer.language} if re.fullmatch("[a-z]{2,3}", answer.language) else {}

@@ -1,0 +1,121 @@
+"""The documents page: adding files and watching them being read, above the shelf of what is there."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from index.types import Failure
+from ingest.readers import SUPPORTED_SUFFIXES
+from ui import state
+from ui.jobs import IngestJob, Pace
+from ui.library import Library
+from ui.problems import notice, problem
+from ui.safe import Html, block, join, name, span, tag
+from ui.shelf import draw_shelf
+from ui.show import show
+from ui.sources import decimal, file_name
+from ui.texts import Texts, grouped
+from ui.uploads import save
+
+_REFRESH_S = 0.4
+# The formats that people know by name; the uploader takes all that there is a reader for.
+_WELL_KNOWN = "PDF, DOCX, PPTX, XLSX, HTML, MD, TXT, EPUB"
+_SHOWN_NAMES = 8
+
+
+def page() -> None:
+    """Draws the library."""
+    texts, library = state.texts(), state.library()
+    show(block("fu-page-title", tag("h1", texts.documents)))
+    job = state.ingest_job()
+    if job is not None and not job.done:
+        _live_ingest()
+    else:
+        _upload_form(library, texts)
+        if job is not None:
+            show(_outcome_html(job, texts))
+    draw_shelf(library, texts)
+
+
+def _upload_form(library: Library, texts: Texts) -> None:
+    limit = library.config.ingest.max_file_mb
+    with st.container(key=f"upload-{state.interface_language()}"), st.form("upload", clear_on_submit=True):
+        files = st.file_uploader(
+            texts.upload_label,
+            type=sorted(suffix.removeprefix(".") for suffix in SUPPORTED_SUFFIXES),
+            accept_multiple_files=True,
+            max_upload_size=limit,
+            key="files",
+            label_visibility="collapsed",
+        )
+        show(block("fu-limits", texts.upload_limits.format(size=limit, formats=_WELL_KNOWN)))
+        submitted = st.form_submit_button(texts.upload_submit, type="primary", icon=":material/add:")
+    if submitted and not files:
+        show(notice(texts.upload_none))
+    elif submitted:
+        unsaved = save(((file.name, file.getvalue) for file in files), library.uploads, texts)
+        st.session_state["ingest_job"] = library.ingest(unsaved)
+        st.rerun()
+
+
+@st.fragment(run_every=_REFRESH_S)
+def _live_ingest() -> None:
+    """Progress, drawn anew by itself until the work is over."""
+    job, texts = state.ingest_job(), state.texts()
+    if job is None or job.done:
+        st.rerun()
+    pace = job.pace
+    st.progress(pace.fraction if pace else 0.0)
+    show(_pace_html(pace, texts))
+
+
+def _pace_html(pace: Pace | None, texts: Texts) -> Html:
+    if pace is None:
+        return block("fu-status", span("fu-pulse"), texts.ingest_starting, role="status")
+    words = {"embed": texts.ingest_embedding, "publish": texts.ingest_publishing}.get(pace.stage, texts.ingest_reading)
+    parts = [words.format(done=grouped(pace.done), total=grouped(pace.total))]
+    if pace.rate is not None and pace.left_s is not None:
+        parts.append(texts.ingest_rate.format(rate=decimal(pace.rate, texts, places=1)))
+        parts.append(texts.ingest_left.format(seconds=grouped(round(pace.left_s))))
+    current = name(file_name(pace.source), "fu-current") if pace.source else None
+    return join((block("fu-status", span("fu-pulse"), " · ".join(parts), role="status"), current))
+
+
+def _outcome_html(job: IngestJob, texts: Texts) -> Html:
+    if job.failed or job.report is None:
+        return join((problem(job.error, texts), _failures_html(job.unsaved, texts)))
+    report = job.report
+    groups = (
+        (texts.report_added, report.added),
+        (texts.report_changed, report.changed),
+        (texts.report_unchanged, report.unchanged),
+        (texts.report_removed, report.removed),
+    )
+    lines = [_group_html(label, sources) for label, sources in groups if sources]
+    failures = _failures_html((*job.unsaved, *report.failed), texts)
+    nothing = tag("p", texts.report_nothing) if not lines and not failures.code else None
+    return join((block("fu-report", *lines, nothing) if lines or nothing else None, failures))
+
+
+def _group_html(label: str, paths: Sequence[str]) -> Html:
+    rest = f" +{len(paths) - _SHOWN_NAMES}" if len(paths) > _SHOWN_NAMES else None
+    names = (name(file_name(path), "fu-chip") for path in paths[:_SHOWN_NAMES])
+    return block("fu-report-line", span("fu-label", f"{label} · {grouped(len(paths))}"), *names, rest)
+
+
+def _failures_html(failures: tuple[Failure, ...], texts: Texts) -> Html:
+    if not failures:
+        return join(())
+    items = (_failure_html(failure, texts) for failure in failures)
+    return block("fu-problem", block("fu-problem-title", f"{texts.report_failed} · {len(failures)}"), tag("ul", *items))
+
+
+def _failure_html(failure: Failure, texts: Texts) -> Html:
+    rules = {
+        "unreadable": texts.rule_unreadable,
+        "empty": texts.rule_empty,
+        "oversize": texts.rule_oversize,
+        "unsupported": texts.rule_unsupported,
+    }
+    rule = rules.get(failure.rule, failure.rule)
+    return tag("li", name(file_name(failure.source)), span("fu-rule", rule), block("fu-reason", failure.reason))

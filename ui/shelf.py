@@ -1,0 +1,89 @@
+"""The documents of the index: looking through them and taking them out."""
+
+import streamlit as st
+
+from index.types import SourceInfo
+from ui.library import Library
+from ui.problems import EXPECTED, notice, problem
+from ui.safe import Html, block, name, span, tag
+from ui.show import show
+from ui.sources import file_name
+from ui.texts import Texts, grouped
+from ui.uploads import is_upload
+
+_PAGE_SIZE = 20
+
+
+def draw_shelf(library: Library, texts: Texts) -> None:
+    """Draws the list of documents."""
+    try:
+        with st.spinner(texts.opening_library):
+            documents = library.documents()
+    except EXPECTED as error:
+        show(problem(error, texts))
+        return
+    if not documents:
+        show(block("fu-empty", span("fu-drop fu-drop-large"), tag("p", texts.library_empty)))
+        return
+    count = texts.count(len(documents), "document")
+    show(block("fu-shelf-title", tag("h2", texts.library_title), span("fu-where", count)))
+    found = _filtered(documents, texts)
+    if not found:
+        show(notice(texts.library_no_match))
+    limit = st.session_state.get("shelf_limit", _PAGE_SIZE)
+    for info in found[:limit]:
+        _row(info, library, texts)
+    if len(found) > limit and st.button(texts.library_more, key="more", type="tertiary", icon=":material/expand_more:"):
+        st.session_state["shelf_limit"] = limit + _PAGE_SIZE
+        st.rerun()
+
+
+def _filtered(documents: list[SourceInfo], texts: Texts) -> list[SourceInfo]:
+    wanted = ""
+    if len(documents) > _PAGE_SIZE:
+        label = texts.library_filter
+        wanted = st.text_input(label, key="filter", placeholder=label, label_visibility="collapsed")
+    found = [info for info in documents if wanted.casefold() in file_name(info.source).casefold()]
+    return sorted(found, key=lambda info: file_name(info.source).casefold())
+
+
+def _row(info: SourceInfo, library: Library, texts: Texts) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+        show(_row_html(info, texts))
+        pressed = st.button(
+            texts.remove,
+            key=f"remove-{info.source}",
+            type="tertiary",
+            icon=":material/delete:",
+        )
+    if pressed:
+        st.dialog(texts.remove_title)(_confirm)(info, library, texts)
+
+
+def _row_html(info: SourceInfo, texts: Texts) -> Html:
+    facts = [info.language.upper()] if info.language else []
+    if info.pages:
+        facts.append(texts.count(info.pages, "page"))
+    facts.append(texts.count(info.chunks, "passage"))
+    facts.append(texts.characters.format(number=grouped(info.characters)))
+    return block(
+        "fu-document", name(file_name(info.source)), span("fu-where", " · ".join(facts)), name(info.source, "fu-path")
+    )
+
+
+def _confirm(info: SourceInfo, library: Library, texts: Texts) -> None:
+    """The inside of the dialog."""
+    consequence = texts.remove_uploaded if is_upload(info.source, library.uploads) else texts.remove_indexed
+    show(block("fu-confirm", name(file_name(info.source)), tag("p", consequence)))
+    with st.container(horizontal=True):
+        confirmed = st.button(texts.remove, key="confirm-remove", type="primary")
+        if st.button(texts.cancel, key="cancel-remove"):
+            st.rerun()
+    if not confirmed:
+        return
+    try:
+        library.remove(info.source)
+    except EXPECTED as error:
+        show(problem(error, texts))
+    else:
+        st.rerun()

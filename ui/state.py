@@ -1,0 +1,82 @@
+"""What a visitor's page remembers, and where the application comes from."""
+
+from typing import Any
+
+import streamlit as st
+
+from index.embedder import Embedder
+from rag import Config, Fuente, Sampling, load_config
+from ui.jobs import AnswerJob, IngestJob, Settings
+from ui.library import Library
+from ui.texts import TEXTS, Texts, language_of
+
+# Above this many passages no prompt holds them all.
+_MOST_PASSAGES = 20
+
+
+def open_fuente(config: Config, embedder: Embedder | None) -> Fuente:
+    """The application; the one place that a test replaces."""
+    return Fuente(config, embedder=embedder)
+
+
+@st.cache_resource(show_spinner=False)
+def library() -> Library:
+    """The library of this process.
+
+    Raises: ConfigurationError.
+    """
+    return Library(load_config(), open_fuente)
+
+
+def interface_language() -> str:
+    """The visitor's choice, at first the browser's language."""
+    return str(st.session_state.setdefault("interface", language_of(st.context.locale)))
+
+
+def texts() -> Texts:
+    """The interface in the visitor's language."""
+    return TEXTS[interface_language()]
+
+
+def turns() -> list[AnswerJob]:
+    """The visitor's conversation."""
+    found: list[AnswerJob] = st.session_state.setdefault("turns", [])
+    return found
+
+
+def ingest_job() -> IngestJob | None:
+    """The visitor's last ingestion."""
+    job: IngestJob | None = st.session_state.get("ingest_job")
+    return job
+
+
+def choose_defaults(config: Config) -> None:
+    """Fills in the answer settings of a new visitor from the configuration."""
+    generation = config.generation
+    defaults: dict[str, Any] = {
+        "answer_language": config.language,
+        "temperature": generation.temperature,
+        "passages": config.retrieval.k,
+        "seed": generation.seed,
+    }
+    for key, value in defaults.items():
+        st.session_state.setdefault(key, value)
+
+
+def most_passages(config: Config) -> int:
+    """The right end of the slider."""
+    return max(_MOST_PASSAGES, config.retrieval.k)
+
+
+def settings(config: Config, generator: str) -> Settings:
+    """How the visitor wants the next question answered."""
+    state, generation = st.session_state, config.generation
+    sampling = Sampling(
+        temperature=state["temperature"], top_p=generation.top_p, max_tokens=generation.max_tokens, seed=state["seed"]
+    )
+    return Settings(
+        generator=state.get("generator") or generator,
+        language=state["answer_language"],
+        k=state["passages"],
+        sampling=sampling,
+    )
