@@ -38,15 +38,18 @@ class DenseIndex:
         """The index saved at `path`, memory-mapped; its checksum must have been verified before."""
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
 
-    def search(
-        self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> tuple[Vectors, Positions]:
-        """Scores and positions (Q, min(k, N)), best first; position -1 where fewer are allowed."""
+    def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> tuple[Vectors, Positions]:
+        """Scores and positions (Q, min(k, N)), best first; position -1 where fewer are allowed.
+
+        `allowed` (N,) is a filter, applied before the best are taken.
+        """
+        if len(self) == 0:
+            return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
         parameters = None
         if allowed is not None:
             bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits.size * 8, faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)
+            selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         scores, positions = self._index.search(queries, min(k, len(self)), params=parameters)
         return scores, positions
 

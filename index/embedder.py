@@ -1,6 +1,7 @@
 """Texts become unit vectors; the model's prefixes are applied here and nowhere else."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 Vectors = NDArray[np.float32]
 
-# What each family was trained with; a family that is not named here has no prefixes.
+# What each family, a word of the model's name, was trained with; one that is not named here has no prefixes.
 # Source: Wang et al. 2024, "Multilingual E5 Text Embeddings", section 2.
 _PREFIXES = {"e5": ("query: ", "passage: ")}
 
 
 def prefixes_of(name: str) -> tuple[str, str]:
     """Query and passage prefix of an embedder, by its name."""
-    lowered = name.lower()
-    return next((pair for family, pair in _PREFIXES.items() if family in lowered), ("", ""))
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    return next((pair for family, pair in _PREFIXES.items() if family in words), ("", ""))
 
 
 class Embedder(Embeddings):
@@ -72,7 +73,7 @@ class Embedder(Embeddings):
 
     def vector_key(self, text: str) -> bytes:
         """A 32-byte key under which the vector of a passage can be stored and found again."""
-        identity = "\0".join((self.name, self.revision, self.passage_prefix, text))
+        identity = "\0".join((self.name, self.revision, str(self.dimension), self.passage_prefix, text))
         return hashlib.sha256(identity.encode()).digest()
 
     def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:

@@ -31,6 +31,9 @@ class LexicalIndex:
         for text, language in passages:
             languages.add(language)
             corpus.append([vocabulary.setdefault(term, len(vocabulary)) for term in terms(text, language)])
+        if not vocabulary:
+            # BM25 is not defined without a single term; the empty one is never asked for.
+            vocabulary, corpus = {"": 0}, [[0] for _ in corpus]
         # Numbered in order of appearance, not by a set's order, so that equal input gives equal files.
         bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
         bm25.index((corpus, vocabulary), show_progress=False)

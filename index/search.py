@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from index.embedder import Embedder, Vectors
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
 from index.fusion import mixed, reciprocal_ranks, standardised
-from index.generation import Generation, current_number, folder_name
+from index.generation import Generation, current_number, open_current
 from index.store import Store
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
@@ -20,15 +20,29 @@ from ingest.types import Document
 # A fixed sample that tells how similar an ordinary chunk is to the question.
 _BACKGROUND_SIZE = 1000
 
+Fusion = Literal["mix", "rrf"]
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """How channels are combined: `channel` to use, `fusion` of the two, weight of the dense one."""
+    """How channels are combined: `channel` to use, `fusion` of the two, weight of the dense one.
+
+    `candidates` of each channel are fused. Raises: ValueError for an unknown mode or a value out of range.
+    """
 
     channel: Channel = "fused"
-    fusion: Literal["mix", "rrf"] = "mix"
+    fusion: Fusion = "mix"
     dense_weight: float = 0.7
     candidates: int = 100
+
+    def __post_init__(self) -> None:
+        for name, known in (("channel", get_args(Channel)), ("fusion", get_args(Fusion))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
+        if not 0.0 <= self.dense_weight <= 1.0:
+            raise ValueError(f"dense_weight={self.dense_weight} must lie in [0, 1]")
+        if self.candidates < 1:
+            raise ValueError(f"candidates={self.candidates} must be at least 1")
 
 
 class Index:
@@ -45,13 +59,20 @@ class Index:
 
     @property
     def generation(self) -> Generation:
-        """The generation that the next question is answered from: the newest published."""
+        """The generation that the next question is answered from: the newest published.
+
+        Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError for what was published meanwhile.
+        """
         if current_number(self.folder) != self._generation.number:
             with self._refresh_lock:
                 if current_number(self.folder) != self._generation.number:
                     # The old one is let go when the last search that uses it drops it.
                     self._generation = self._open_current()
         return self._generation
+
+    def close(self) -> None:
+        """Lets the files be collected; the index answers no more."""
+        self._generation.close()
 
     def search(self, question: str, k: int, *, settings: SearchSettings | None = None) -> list[Hit]:
         """The `k` best chunks for a question, best first."""
@@ -63,12 +84,13 @@ class Index:
         """The `k` best chunks for each question, all answered from one generation."""
         _positive(k)
         generation = self.generation
-        if generation.lexical is None:
+        lexical = generation.lexical
+        if lexical is None:
             return [[] for _ in questions]
         vectors = self.embedder.encode_queries(questions)  # (Q, D)
         chosen = settings or self.settings
         return [
-            self._hits(generation, *self._rank(generation, question, vector, k, chosen), chosen.channel)
+            self._hits(generation, *_rank(generation, lexical.scores(question), vector, k, chosen), chosen.channel)
             for question, vector in zip(questions, vectors, strict=True)
         ]
 
@@ -85,57 +107,18 @@ class Index:
 
     def document(self, document_id: str) -> Document | None:
         """A document of the current generation."""
-        return self._store.document(document_id, self.generation.number)
+        generation = self.generation  # held until the store has answered
+        return self._store.document(document_id, generation.number)
 
     def documents_of(self, sources: Sequence[str]) -> dict[str, Document]:
         """The documents of these sources in the current generation, by source; unknown ones are left out."""
-        return self._store.documents_of(sources, self.generation.number)
+        generation = self.generation
+        return self._store.documents_of(sources, generation.number)
 
     def sources(self) -> list[SourceInfo]:
         """Every file of the current generation."""
-        return self._store.source_infos(self.generation.number)
-
-    def _rank(
-        self, generation: Generation, question: str, vector: Vectors, k: int, settings: SearchSettings
-    ) -> tuple[NDArray[np.int64], Vectors, Vectors, Vectors]:
-        """Positions, scores, cosines and BM25 scores of the best k."""
-        assert generation.lexical is not None
-        width = max(k, settings.candidates)
-        dense_top = generation.dense.search(vector[None, :], width)[1][0]
-        lexical_all = generation.lexical.scores(question)  # (N,)
-        lexical_top = _top(lexical_all, width)
-        if settings.channel == "dense":
-            positions = dense_top
-        elif settings.channel == "lexical":
-            positions = lexical_top
-        else:
-            positions = np.union1d(dense_top, lexical_top)
-        dense = generation.dense.similarities(vector, positions)
-        lexical = lexical_all[positions]
-        if settings.channel == "fused":
-            scores = self._fuse(generation, vector, positions, lexical_all, dense, settings)
-        else:
-            scores = dense if settings.channel == "dense" else lexical
-        order = np.lexsort((generation.ids[positions], -scores))[:k]
-        return positions[order], scores[order], dense[order], lexical[order]
-
-    def _fuse(
-        self,
-        generation: Generation,
-        vector: Vectors,
-        positions: NDArray[np.int64],
-        lexical_all: Vectors,
-        dense: Vectors,
-        settings: SearchSettings,
-    ) -> Vectors:
-        lexical = lexical_all[positions]
-        if settings.fusion == "rrf":
-            rankings = [np.argsort(-dense, kind="stable"), np.argsort(-lexical, kind="stable")]
-            return reciprocal_ranks(rankings, len(positions))
-        background = generation.dense.similarities(vector, _sample(len(generation.ids)))
-        return mixed(
-            standardised(dense, background), standardised(lexical, lexical_all), settings.dense_weight
-        )
+        generation = self.generation
+        return self._store.source_infos(generation.number)
 
     def _hits(
         self,
@@ -168,11 +151,14 @@ class Index:
         ]
 
     def _open_current(self) -> Generation:
-        number = current_number(self.folder)
-        if number == 0:
+        generation = open_current(self.folder)
+        if generation is None:
             raise IndexNotFoundError(self.folder, "nothing is published yet", "Run `fuente ingest PATH` first")
-        generation = Generation(self.folder / folder_name(number))
-        self._check_identity(generation)
+        try:
+            self._check_identity(generation)
+        except IndexMismatchError:
+            generation.close()
+            raise
         return generation
 
     def _check_identity(self, generation: Generation) -> None:
@@ -193,6 +179,40 @@ class Index:
 def _positive(k: int) -> None:
     if k < 1:
         raise ValueError(f"k={k} must be at least 1")
+
+
+def _rank(
+    generation: Generation, lexical_all: Vectors, vector: Vectors, k: int, settings: SearchSettings
+) -> tuple[NDArray[np.int64], Vectors, Vectors, Vectors]:
+    """Positions, scores, cosines and BM25 scores of the best k."""
+    width = max(k, settings.candidates)
+    channels = []
+    if settings.channel != "lexical":
+        channels.append(generation.dense.search(vector[None, :], width)[1][0])
+    if settings.channel != "dense":
+        channels.append(_top(lexical_all, width))
+    positions = np.unique(np.concatenate(channels))
+    dense = generation.dense.similarities(vector, positions)
+    lexical = lexical_all[positions]
+    if settings.channel == "fused":
+        background = generation.dense.similarities(vector, _sample(len(generation.ids)))
+        scores = _fused(dense, lexical, background, lexical_all, settings)
+    else:
+        scores = dense if settings.channel == "dense" else lexical
+    order = np.lexsort((generation.ids[positions], -scores))[:k]
+    return positions[order], scores[order], dense[order], lexical[order]
+
+
+def _fused(
+    dense: Vectors, lexical: Vectors, dense_background: Vectors, lexical_background: Vectors, settings: SearchSettings
+) -> Vectors:
+    if settings.fusion == "mix":
+        return mixed(
+            standardised(dense, dense_background), standardised(lexical, lexical_background), settings.dense_weight
+        )
+    by_words = np.argsort(-lexical, kind="stable")
+    # What shares no word with the question has no rank in that channel.
+    return reciprocal_ranks([np.argsort(-dense, kind="stable"), by_words[lexical[by_words] > 0]], len(dense))
 
 
 def _top(scores: Vectors, k: int) -> NDArray[np.int64]:

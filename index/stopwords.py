@@ -13,11 +13,12 @@ todas todo todos tras tu tus un una unas uno unos usted ustedes y ya yo
 _PORTUGUESE = """
 a à ainda algo algum alguma algumas alguns ante antes ao aos aquela aquelas aquele aqueles aquilo as às assim até bem
 cada com como contra cuja cujas cujo cujos da daquela daquele das de dela delas dele deles depois desde dessa desse
-desta deste do dos durante e é ela elas ele eles em entre era eram essa essas esse esses esta está estas estão estar
-este estes eu faz fazem fazer foi foram há isso isto já la lhe lhes lo mais mas me mesmo meu meus minha minhas muito na
-nas nem no nos nós nossa nossas nosso nossos num numa o onde os ou outra outras outro outros para pela pelas pelo pelos
-por porque pois qual quais quando quanta quantas quanto quantos que quê quem se sem ser será seu seus sido só sobre sua
-suas são também tão te tem têm ter toda todas todo todos tu um uma umas uns você vocês
+desta deste do dos durante e é ela elas ele eles em entre era eram essa essas esse esses esta está estão estar estas
+este estes eu faz fazem fazer foi foram há havia isso isto já la lhe lhes lo mais mas me mesmo meu meus minha minhas
+muito na não nas nem no nos nós nossa nossas nosso nossos num numa o onde os ou outra outras outro outros para pela
+pelas pelo pelos pois por porque quais qual quando quanta quantas quanto quantos que quê quem são se sem ser será seu
+seus sido sim só sobre sua suas também tão te tem têm ter tinha tinham toda todas todo todos tu um uma umas uns você
+vocês
 """
 _ENGLISH = """
 a about after again all also am an and any are as at be because been before being between both but by can could did do

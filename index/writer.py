@@ -1,17 +1,35 @@
 """The one writer of an index: documents in, a new generation out."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from index.embedder import Embedder
-from index.errors import IndexBusyError, IndexDamagedError, IndexMismatchError, UnknownSourceError
-from index.generation import collect, current_number, folder_name, publish, read_manifest, verify_files
+from index.errors import (
+    IndexBusyError,
+    IndexDamagedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    UnknownSourceError,
+)
+from index.generation import (
+    collect,
+    current_number,
+    folder_name,
+    highest_number,
+    publish,
+    read_ids,
+    read_manifest,
+    verify_files,
+)
+from index.schema import Entry, StoredSource
 from index.store import Store, embedded_text
 from index.types import Failure, Identity, SyncProgress, SyncReport
 from ingest.chunking import ChunkFunction
@@ -24,6 +42,8 @@ ProgressFunction = Callable[[SyncProgress], None]
 # Chunks embedded together: enough that sorting by length leaves little padding, small enough that a stopped
 # run loses little work.
 _BATCH_CHUNKS = 256
+# What Python makes of a file name that is not valid UTF-8; SQLite cannot store it.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _silent(_: SyncProgress) -> None:
@@ -42,8 +62,10 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
+    """A document whose chunks wait to be embedded; `stat` is None for one that is stored and cut anew."""
+
     document: Document
-    stat: tuple[int, int]
+    stat: tuple[int, int] | None
     chunks: list[Chunk]
 
 
@@ -65,13 +87,13 @@ class IndexWriter:
         try:
             self._lock.acquire()
         except Timeout as error:
-            pid = holder.read_text(encoding="ascii") if holder.exists() else "unknown"
-            reason = f"process {pid} is writing to this index"
+            reason = f"process {_pid(holder)} is writing to this index"
             raise IndexBusyError(self._folder, reason, "Wait until it ends, or stop it") from error
         try:
             holder.write_text(str(os.getpid()), encoding="ascii")
-            path = self._folder / "fuente.db"
-            self._store = Store.open(path) if path.exists() else Store.create(path, self._identity)
+            self._store = self._open_store()
+            self._current = self._newest_number()
+            self._waiting = []
         except BaseException:
             self._lock.release()
             raise
@@ -94,13 +116,17 @@ class IndexWriter:
         """Makes the index equal to `files`; what is stored under the folders `roots` and not in `files` leaves.
 
         A file that cannot be read is reported and, when an earlier state of it is stored, kept as it was.
+        Paths are absolute.
+
+        Raises: IndexMismatchError.
         """
         self._check_identity()
+        files = list(dict.fromkeys(files))
         tally = _Tally()
         known = self._store.sources()
         for number, path in enumerate(files):
             progress(SyncProgress("read", number, len(files), str(path)))
-            self._visit(path, read, known.keys(), tally)
+            self._visit(path, read, known, tally)
             self._flush(tally, progress, at_least=_BATCH_CHUNKS)
         self._flush(tally, progress)
         removed = _vanished(known, files, roots)
@@ -116,12 +142,14 @@ class IndexWriter:
         """Stores documents that are no files, such as texts given through LangChain, and publishes.
 
         A document takes the place of what its source showed before.
+
+        Raises: IndexMismatchError.
         """
         self._check_identity()
         tally = _Tally()
         for document in documents:
             if not self._is_shown(document):
-                self._queue(document, (len(document.text), 0), tally)
+                self._queue(document, (len(document.text), 0))
             self._flush(tally, progress, at_least=_BATCH_CHUNKS)
         self._flush(tally, progress)
         self.publish()
@@ -129,8 +157,10 @@ class IndexWriter:
     def remove(self, sources: Collection[str], *, missing_ok: bool = False) -> None:
         """Takes sources out and publishes.
 
-        Raises: UnknownSourceError, before anything is changed, when one is not stored, unless `missing_ok`.
+        Raises: UnknownSourceError, before anything is changed, when one is not stored, unless `missing_ok`;
+        IndexMismatchError when a reindex was interrupted.
         """
+        self._check_complete()
         known = self._store.sources()
         unknown = [source for source in sources if source not in known]
         if unknown and not missing_ok:
@@ -149,9 +179,9 @@ class IndexWriter:
             progress(SyncProgress("read", number, len(ids), document_id))
             document = self._store.document(document_id, self._next)
             if document is not None:
-                chunks = self._chunk(document)
-                self._embed(chunks, tally, progress)
-                self._store.rechunk(document, self._keyed(chunks), self._next)
+                self._queue(document, None)
+            self._flush(tally, progress, at_least=_BATCH_CHUNKS)
+        self._flush(tally, progress)
         self._store.set_identity(self._identity, complete=True)
         return SyncReport(chunks=tally.chunks, embedded=tally.embedded, generation=self.publish())
 
@@ -159,25 +189,52 @@ class IndexWriter:
         """Makes all that is stored visible, when there is news or the current files are damaged.
 
         Returns: the number of the current generation.
+        Raises: IndexMismatchError when a reindex was interrupted.
         """
-        current = current_number(self._folder)
-        if current == 0 or self._store.has_changes_since(current) or self._is_damaged(current):
-            current += 1
-            publish(self._folder, self._store, self._store.identity(), current)
-        self._store.prune(collect(self._folder, current))
-        return current
+        self._check_complete()
+        if self._store.newest_change() > self._current or not self._is_sound():
+            publish(self._folder, self._store, self._store.identity(), self._next)
+            self._current = self._next
+        self._store.prune(collect(self._folder, self._current))
+        return self._current
 
     @property
     def _next(self) -> int:
-        return current_number(self._folder) + 1
+        return self._current + 1
 
-    def _visit(self, path: Path, read: ReadFunction, known: Collection[str], tally: _Tally) -> None:
+    def _open_store(self) -> Store:
+        path = self._folder / "fuente.db"
+        try:
+            return Store.open(path)
+        except IndexNotFoundError:
+            return Store.create(path, self._identity)
+
+    def _newest_number(self) -> int:
+        """Number of the newest generation, which the next one follows; 0 when nothing was published yet.
+
+        When CURRENT is lost, a number under which no stored change is too new to be seen.
+        """
+        newest_change = self._store.newest_change()
+        try:
+            current = current_number(self._folder)
+        except IndexDamagedError:
+            current = 0
+        # A run that was stopped leaves changes for the one generation after the current.
+        if newest_change <= current + 1:
+            return current
+        return max(newest_change, highest_number(self._folder))
+
+    def _visit(self, path: Path, read: ReadFunction, known: Mapping[str, StoredSource], tally: _Tally) -> None:
         """Queues a new or changed file; the rest is only counted."""
         source = str(path)
+        if _SURROGATE.search(source):
+            shown = source.encode("utf-8", "backslashreplace").decode()
+            tally.failed.append(Failure(shown, "unreadable", "its name is not valid Unicode. Rename it"))
+            return
         try:
             found = path.stat()
             stat = (found.st_size, found.st_mtime_ns)
-            stored = self._store.source(source)
+            stored = known.get(source)
             if stored is not None and (stored.size_bytes, stored.modified_ns) == stat:
                 tally.unchanged.append(source)
                 return
@@ -192,10 +249,10 @@ class IndexWriter:
             self._store.touch(source, stat)
             tally.unchanged.append(source)
             return
-        (tally.changed if source in known else tally.added).append(source)
+        (tally.changed if stored else tally.added).append(source)
         # A moved or copied file shows a document that is stored already: nothing to cut or embed.
         if not self._store.link(source, document.id, stat, self._next):
-            self._queue(document, stat, tally)
+            self._queue(document, stat)
 
     def _is_shown(self, document: Document) -> bool:
         """Whether the document's source shows it already, and nothing that waits would change that."""
@@ -203,17 +260,19 @@ class IndexWriter:
         awaited = any(waiting.document.source == document.source for waiting in self._waiting)
         return stored is not None and stored.document_id == document.id and not awaited
 
-    def _queue(self, document: Document, stat: tuple[int, int], tally: _Tally) -> None:
+    def _queue(self, document: Document, stat: tuple[int, int] | None) -> None:
         self._waiting.append(_Waiting(document, stat, self._chunk(document)))
 
-    def _flush(self, tally: _Tally, progress: ProgressFunction, at_least: int = 1) -> None:
+    def _flush(self, tally: _Tally, progress: ProgressFunction, at_least: int = 0) -> None:
         """Embeds and stores the waiting documents once they have `at_least` chunks together."""
-        chunks = [chunk for waiting in self._waiting for chunk in waiting.chunks]
-        if len(chunks) < at_least and (at_least > 1 or not self._waiting):
+        # By id: two files of the same content are one document.
+        chunks = {chunk.id: chunk for waiting in self._waiting for chunk in waiting.chunks}
+        if not self._waiting or len(chunks) < at_least:
             return
-        self._embed(chunks, tally, progress)
-        for waiting in self._waiting:
-            self._store.put(waiting.document, waiting.stat, self._keyed(waiting.chunks), self._next)
+        self._embed(list(chunks.values()), tally, progress)
+        # Together: a transaction a document took 25 ms each, most of it flushing.
+        entries = [Entry(each.document, each.stat, self._keyed(each.chunks)) for each in self._waiting]
+        self._store.put(entries, self._next)
         self._waiting = []
 
     def _embed(self, chunks: Sequence[Chunk], tally: _Tally, progress: ProgressFunction) -> None:
@@ -240,22 +299,36 @@ class IndexWriter:
             name = next(key for key, value in stored.as_dict().items() if value != given[key])
             reason = f"it was built with {name} {stored.as_dict()[name]!r}, not {given[name]!r}"
             raise IndexMismatchError(self._folder, reason, mend)
+        self._check_complete()
+
+    def _check_complete(self) -> None:
         if not self._store.is_complete():
             raise IndexMismatchError(self._folder, "a reindex was interrupted", "Run `fuente reindex` to finish it")
 
-    def _is_damaged(self, number: int) -> bool:
-        folder = self._folder / folder_name(number)
+    def _is_sound(self) -> bool:
+        """Whether CURRENT names a generation that is whole and shows what is stored."""
         try:
-            verify_files(folder, read_manifest(folder))
+            if current_number(self._folder) != self._current:
+                return False
+            folder = self._folder / folder_name(self._current)
+            manifest = read_manifest(folder)
+            verify_files(folder, manifest)
         except IndexDamagedError:
-            return True
-        return False
+            return False
+        # Files and store may each be whole and yet not belong together, as after one was restored from a backup.
+        built_alike = manifest.identity == self._store.identity().as_dict()
+        return built_alike and np.array_equal(read_ids(folder), self._store.chunk_ids(self._current))
+
+
+def _pid(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="ascii") or "unknown"
+    except (OSError, UnicodeDecodeError):
+        return "unknown"
 
 
 def _vanished(known: Collection[str], files: Sequence[Path], roots: Sequence[Path]) -> list[str]:
     seen = {str(path) for path in files}
     return sorted(
-        source
-        for source in known
-        if source not in seen and any(Path(source).is_relative_to(root) for root in roots)
+        source for source in known if source not in seen and any(Path(source).is_relative_to(root) for root in roots)
     )

@@ -35,7 +35,8 @@ class Chunker:
     Sections (the text under one heading) are never mixed unless the first is shorter than
     `min_tokens`, such as a heading directly followed by another. Tables, lists and code stay whole
     when they fit into `max_tokens`. Every non-blank character of a document is in exactly one chunk.
-    Tokens are counted sentence by sentence; a single character that is more than `max_tokens` is a chunk.
+    Tokens are counted sentence by sentence, without the blanks between them. A single character that is more than
+    `max_tokens` is a chunk.
     """
 
     def __init__(self, counter: TokenCounter, *, max_tokens: int = 256, min_tokens: int = 48) -> None:
@@ -72,7 +73,9 @@ class Chunker:
                 for span, size in sized
                 for part in ([(span, size)] if size <= self._max_tokens else self._measured(text, divide(text, span)))
             ]
-        following = [span.start for span, _ in sized[1:]] + [end]
+        if not sized:
+            return []
+        following = [*(span.start for span, _ in sized[1:]), end]
         return [
             _Unit(span.start, span.end, size, _breaks(text, span.end, after, end))
             for (span, size), after in zip(sized, following, strict=True)
@@ -89,9 +92,9 @@ class Chunker:
         ]
 
     def _pieces(self, text: str, span: Span) -> Iterator[Span]:
-        """A line over the limit, cut between words."""
+        """A line over the limit, cut between words; in quarters, so that a title before it finds room beside one."""
         for window in _windows(text, span, self._max_tokens * _MAX_CHARACTERS_PER_TOKEN):
-            for part in self._counter.split(text[window.start : window.end], self._max_tokens):
+            for part in self._counter.split(text[window.start : window.end], -(-self._max_tokens // 4)):
                 piece = trimmed(text, window.start + part.start, window.start + part.end)
                 if piece is not None:
                     yield piece

@@ -120,10 +120,11 @@ class _Run:
             count_tokens=self._generator.count_tokens,
         )
         with self._timed("check"):
-            certainty = self._confidence(prompt)
+            grounder = Grounder(prompt.hits, self._question, self._answerer.encode)
+            certainty = self._confidence(prompt, grounder)
         if certainty >= self._answerer.abstain_below:
             with self._timed("write"):
-                yield from self._write(prompt)
+                yield from self._write(prompt, grounder)
         abstained = not self._text and not self._is_cancelled()
         if abstained:
             certainty = min(certainty, 1.0 - certainty)
@@ -134,18 +135,18 @@ class _Run:
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
 
-    def _confidence(self, prompt: Prompt) -> float:
-        if not prompt.hits:
+    def _confidence(self, prompt: Prompt, grounder: Grounder) -> float:
+        support = grounder.support(self._question, self._language)
+        if support is None:
             return 0.0
         log_odds = None
         if isinstance(self._generator, Chooser):
             words = phrases(self._language)
             log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
-        return confidence(prompt.hits[0], log_odds, self._answerer.retriever.corpus_size)
+        return confidence(prompt.hits[0], log_odds, support.score, self._answerer.retriever.corpus_size)
 
-    def _write(self, prompt: Prompt) -> Iterator[Event]:
+    def _write(self, prompt: Prompt, grounder: Grounder) -> Iterator[Event]:
         """Verified sentences with their markers; a sentence that no passage carries is left out."""
-        grounder = Grounder(prompt.hits, self._question, self._answerer.encode)
         buffer = ""
         for piece in self._generator.stream(prompt.answer, self._sampling, cancel=self._cancel):
             self._timings.setdefault("first_token", time.perf_counter() - self._started)
@@ -166,7 +167,9 @@ class _Run:
                 yield from self._verified(sentence, grounder)
 
     def _verified(self, sentence: str, grounder: Grounder) -> Iterator[TextDelta]:
-        content = _without_markers(sentence).strip()
+        cleaned = _without_markers(sentence)
+        content = cleaned.strip()
+        self._line_ended |= "\n" in cleaned[: cleaned.find(content)]
         ends_line = "\n" in sentence[len(sentence.rstrip()) :]
         with self._timed("verify"):
             support = self._support(content, grounder)
@@ -195,9 +198,10 @@ class _Run:
                 return citation.marker
         marker = str(len(self._citations) + 1)
         quote = chunk.text[support.span.start : support.span.end]
+        page = self._answerer.retriever.page_at(support.hit, start)
         self._citations.append(
             Citation(
-                marker, chunk.id, chunk.document_id, support.hit.source, chunk.page, start, end, quote,
+                marker, chunk.id, chunk.document_id, support.hit.source, page, start, end, quote,
                 round(support.score, 4),
             )
         )  # fmt: skip

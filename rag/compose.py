@@ -124,15 +124,18 @@ class Fuente:
         """
         section = self.config.ingest
         given = [named_path(path) for path in paths]
-        skipped: list[str] = []
-        files = list(discover(given, on_skip=lambda path: skipped.append(str(path))))
+        skipped: list[Path] = []
+        # The index may lie among the documents: its own JSON files are none of them, the uploads below it are.
+        index = named_path(self.config.index)
+        files = [path for path in discover(given, on_skip=skipped.append) if not _is_generated(path, index)]
+        left_out = [str(path) for path in skipped if not path.is_relative_to(index)]
         report = progress or (lambda _: None)
         with (
             SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s) as reader,
             self.writer() as writer,
         ):
             roots = [path for path in given if path.is_dir()]
-            return writer.sync(files, roots, reader.read, skipped=skipped, progress=report)
+            return writer.sync(files, roots, reader.read, skipped=left_out, progress=report)
 
     def reindex(self, *, progress: Progress | None = None) -> SyncReport:
         """Cuts and embeds the stored texts anew, as configured now."""
@@ -184,3 +187,7 @@ class Fuente:
 def named_path(path: str | Path) -> Path:
     """The absolute path under which a file is stored and cited; without "..", and links are not followed."""
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def _is_generated(path: Path, index: Path) -> bool:
+    return path.is_relative_to(index) and path.relative_to(index).parts[0].startswith("gen-")

@@ -18,6 +18,10 @@ EncodeFunction = Callable[[Sequence[str]], Vectors]
 # e5 puts unrelated sentences near .75 and paraphrases above .90, whatever the language.
 _UNRELATED = 0.75
 _PARAPHRASE = 0.92
+# Share of word overlap in a support score.
+_COVERAGE = 0.5
+# Across languages words do not overlap; what is left to go by is weaker, so a sentence of the same language wins.
+_ACROSS = 0.75
 _WORD = re.compile(r"\w[\w'’-]*")
 # Thousands are also parted by spaces that do not break.
 _NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u2009\u202f]\d+)*")
@@ -51,7 +55,8 @@ class Grounder:
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
         texts = [_text(candidate) for candidate in self._candidates]
         self._vectors = encode(texts) if texts else np.zeros((0, 0), np.float32)  # (C, D)
-        self._known = _vocabulary("\n".join([question, *(hit.chunk.text for hit in hits)]))
+        told = (text for hit in hits for text in (*hit.chunk.headings, hit.chunk.text))
+        self._known = _vocabulary("\n".join([question, *told]))
         self._weights = _weights(self._candidates)
 
     def support(self, sentence: str, language: str) -> Support | None:
@@ -61,7 +66,7 @@ class Grounder:
         similar = self._encode([sentence])[0] @ self._vectors.T  # (C,)
         likeness = np.clip((similar - _UNRELATED) / (_PARAPHRASE - _UNRELATED), 0.0, 1.0)
         words = frozenset(terms(sentence, language))
-        scores = [self._score(words, c, float(s)) for c, s in zip(self._candidates, likeness, strict=True)]
+        scores = [self._score(words, language, c, float(s)) for c, s in zip(self._candidates, likeness, strict=True)]
         best = int(np.argmax(scores))
         return Support(self._candidates[best].hit, self._candidates[best].span, scores[best])
 
@@ -74,12 +79,14 @@ class Grounder:
         parts = [] if any(map(str.isdigit, key)) else key.split("-")
         return key in self._known or (len(parts) > 1 and all(_key(part) in self._known for part in parts))
 
-    def _score(self, words: frozenset[str], candidate: _Candidate, likeness: float) -> float:
+    def _score(self, words: frozenset[str], language: str, candidate: _Candidate, likeness: float) -> float:
         total = sum(self._weights.get(word, self._weights[""]) for word in words)
         shared = sum(self._weights[word] for word in words & candidate.terms)
         coverage = shared / total if total else 0.0
         # The words alone decide between sentences that say similar things; the vectors carry over languages.
-        return 0.5 * coverage + 0.5 * likeness
+        if candidate.hit.language == language:
+            return _COVERAGE * coverage + (1.0 - _COVERAGE) * likeness
+        return _ACROSS * likeness
 
 
 def _candidates(hit: Hit) -> Iterator[_Candidate]:

@@ -34,8 +34,10 @@ def build_prompt(
 
     Raises: PromptTooLongError when not even the best one fits.
     """
+    check = phrases(language).check
     kept = len(hits)
-    while kept and count_tokens(_messages(question, hits[:kept], language, "")) > max_tokens:
+    # The check is the longer of the two.
+    while kept and count_tokens(_messages(question, hits[:kept], language, check)) > max_tokens:
         kept -= 1
     if hits and not kept:
         mend = (
@@ -44,7 +46,6 @@ def build_prompt(
         )
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
     used = tuple(hits[:kept])
-    check = phrases(language).check
     return Prompt(
         _messages(question, used, language, ""), _messages(question, used, language, check), used, tuple(hits[kept:])
     )

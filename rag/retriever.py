@@ -45,6 +45,15 @@ class Retriever(BaseRetriever):
         mixed = settings.channel == "fused" and settings.fusion == "mix"
         return self.index.generation.manifest.chunks if mixed else None
 
+    def page_at(self, hit: Hit, offset: int) -> int | None:
+        """The page that holds the character at `offset` of the hit's document; None for one without pages."""
+        if hit.chunk.page is None:
+            return None
+        document = self.index.document(hit.chunk.document_id)
+        pages = document.pages if document else ()
+        # A chunk names its first page only, and may go on over the next.
+        return next((page.number for page in reversed(pages) if page.start <= offset), hit.chunk.page)
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first."""
         return self.index.search(question, self.k if k is None else k)

@@ -13,6 +13,10 @@ class Search(Protocol):
         """Number of chunks searched; None when hits are not scored in standard deviations above the corpus."""
         ...
 
+    def page_at(self, hit: Hit, offset: int) -> int | None:
+        """The page of the hit's document that holds the character at `offset`; None for one without pages."""
+        ...
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first; its own number of them when `k` is None."""
         ...

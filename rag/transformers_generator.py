@@ -86,14 +86,16 @@ class TransformersGenerator:
         else:
             random.manual_seed(sampling.seed)
         logits = self._prefill(prompt, cancel)
-        for _ in range(limit):
+        token = -1
+        for step in range(limit):
             if cancel is not None and cancel.is_set():
                 return
+            if step:
+                logits = self._forward([token])
             token = draw(logits, sampling.temperature, sampling.top_p, random)
             if token in self._end_ids:
                 return
             yield token
-            logits = self._forward([token])
 
     def _prefill(self, prompt: list[int], cancel: Event | None) -> torch.Tensor:
         """Logits (V,) after the prompt; runs only what follows the part that is cached already."""

@@ -55,7 +55,7 @@ def _answer_settings(library: Library, texts: Texts) -> None:
     st.selectbox(texts.answer_language, list(names), key="answer_language", format_func=names.__getitem__)
     st.selectbox(texts.model, library.generators(), key="generator", help=texts.model_help)
     st.slider(texts.passages, 1, state.most_passages(library.config), key="passages", help=texts.passages_help)
-    st.slider(texts.temperature, 0.0, 2.0, step=0.1, key="temperature", help=texts.temperature_help)
+    st.slider(texts.temperature, 0.0, 2.0, step=0.1, format="%.1f", key="temperature", help=texts.temperature_help)
     st.number_input(texts.seed, min_value=0, step=1, key="seed", help=texts.seed_help)
 
 

@@ -33,12 +33,12 @@ def page() -> None:
     library.warm_up()
     if not turns:
         show(block("fu-hero", tag("h1", texts.ask_title), tag("p", texts.ask_hint)))
-    for turn in turns:
-        if turn.done or turn is not turns[-1]:
-            show(_turn_html(turn, texts, is_last=turn is turns[-1]))
-        else:
-            _live(turn.number)
-    if turns and not turns[-1].busy:
+    finished = next((i for i, turn in enumerate(turns) if not turn.done), len(turns))
+    for turn in turns[:finished]:
+        show(_turn_html(turn, texts))
+    if finished < len(turns):
+        _live(turns[finished].number)
+    elif turns:
         st.button(texts.new_conversation, key="clear", icon=":material/refresh:", type="tertiary", on_click=turns.clear)
     _ask_box(library, texts)
 
@@ -51,33 +51,34 @@ def _first_steps(texts: Texts) -> None:
 
 
 def _ask_box(library: Library, texts: Texts) -> None:
+    """The box is open while an answer is being written: the next question waits for its turn."""
     turns = state.turns()
-    busy = bool(turns) and turns[-1].busy
-    question = st.chat_input(texts.ask_placeholder, key="question", disabled=busy)
-    if question and question.strip() and not busy:
+    question = st.chat_input(texts.ask_placeholder, key="question")
+    if question and question.strip():
         number = turns[-1].number + 1 if turns else 1
         turns.append(library.ask(number, question.strip(), state.settings(library.config, library.generator)))
         st.rerun()
 
 
 @st.fragment(run_every=_REFRESH_S)
-def _live(number: int) -> None:
-    """The answer that is being written, drawn anew by itself until it is complete."""
-    turn = next((turn for turn in state.turns() if turn.number == number), None)
-    if turn is None or turn.done:
-        st.rerun()
+def _live(first: int) -> None:
+    """The turns from number `first` on, drawn anew by themselves until that one is complete."""
     texts = state.texts()
-    show(_turn_html(turn, texts, is_last=True))
-    if turn.busy and st.button(texts.stop, key=f"stop-{number}", icon=":material/stop_circle:", on_click=turn.stop):
+    unfinished = [turn for turn in state.turns() if turn.number >= first]
+    if not unfinished or unfinished[0].done:
         st.rerun()
+    for turn in unfinished:
+        show(_turn_html(turn, texts))
+        if turn.busy:
+            st.button(texts.stop, key=f"stop-{turn.number}", icon=":material/stop_circle:", on_click=turn.stop)
 
 
-def _turn_html(turn: AnswerJob, texts: Texts, *, is_last: bool) -> Html:
+def _turn_html(turn: AnswerJob, texts: Texts) -> Html:
     question = block("fu-question", turn.question)
-    return block("fu-turn", question, _reply_html(turn, texts, is_last=is_last))
+    return block("fu-turn", question, _reply_html(turn, texts))
 
 
-def _reply_html(turn: AnswerJob, texts: Texts, *, is_last: bool) -> Html:
+def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
     if turn.failed and not turn.stopped:
         return problem(turn.error, texts)
     if turn.reply is None:
@@ -92,7 +93,7 @@ def _reply_html(turn: AnswerJob, texts: Texts, *, is_last: bool) -> Html:
             block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
             notice(texts.stopped) if turn.stopped else None,
             _meta_html(answer, texts),
-            sources_html(turn.reply.sources, turn.number, texts, expand=is_last),
+            sources_html(turn.reply.sources, turn.number, texts),
             passages,
         )
     )

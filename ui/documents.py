@@ -10,7 +10,7 @@ from ui import state
 from ui.jobs import IngestJob, Pace
 from ui.library import Library
 from ui.problems import notice, problem
-from ui.safe import Html, block, join, name, span, tag
+from ui.safe import Html, block, contents, join, name, span, tag
 from ui.shelf import draw_shelf
 from ui.show import show
 from ui.sources import decimal, file_name
@@ -21,6 +21,8 @@ _REFRESH_S = 0.4
 # The formats that people know by name; the uploader takes all that there is a reader for.
 _WELL_KNOWN = "PDF, DOCX, PPTX, XLSX, HTML, MD, TXT, EPUB"
 _SHOWN_NAMES = 8
+_UPLOADER_BUTTON = '[data-testid="stFileUploaderDropzone"] > span button p::after'
+_UPLOADER_HINT = '[data-testid="stFileUploaderDropzoneInstructions"]::after'
 
 
 def page() -> None:
@@ -39,7 +41,9 @@ def page() -> None:
 
 def _upload_form(library: Library, texts: Texts) -> None:
     limit = library.config.ingest.max_file_mb
-    with st.container(key=f"upload-{state.interface_language()}"), st.form("upload", clear_on_submit=True):
+    # Streamlit's own words in an uploader are English and fixed.
+    show(contents({_UPLOADER_BUTTON: texts.upload_button, _UPLOADER_HINT: texts.upload_drop}))
+    with st.form("upload", clear_on_submit=True):
         files = st.file_uploader(
             texts.upload_label,
             type=sorted(suffix.removeprefix(".") for suffix in SUPPORTED_SUFFIXES),

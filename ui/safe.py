@@ -7,7 +7,7 @@ load, link or run. Streamlit sanitises once more in the browser.
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _TAGS = frozenset(
@@ -80,6 +80,16 @@ def span(class_: str, *children: Child) -> Html:
 def name(text: str, class_: str = "fu-name") -> Html:
     """A file name or title on its own line, kept apart from the direction of what surrounds it."""
     return tag("bdi", " ".join(text.split()), class_=class_)
+
+
+def contents(texts: Mapping[str, str]) -> Html:
+    """A style that writes each text where its CSS selector, a literal of ours, points to."""
+    rules = [f'{selector}{{content:"{_css_string(text)}"}}' for selector, text in texts.items()]
+    return Html(f"<style>{''.join(rules)}</style>")
+
+
+def _css_string(text: str) -> str:
+    return "".join("\\" + format(ord(character), "06x") for character in text)
 
 
 def _code(child: Child) -> str:

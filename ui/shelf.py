@@ -1,5 +1,8 @@
 """The documents of the index: looking through them and taking them out."""
 
+import hashlib
+from functools import partial
+
 import streamlit as st
 
 from index.types import SourceInfo
@@ -30,9 +33,14 @@ def draw_shelf(library: Library, texts: Texts) -> None:
     found = _filtered(documents, texts)
     if not found:
         show(notice(texts.library_no_match))
+    removing = st.session_state.get("removing")
+    for info in documents:
+        if info.source == removing:
+            st.dialog(texts.remove_title, on_dismiss=partial(_consider_removal, None))(_confirm)(info, library, texts)
     limit = st.session_state.get("shelf_limit", _PAGE_SIZE)
-    for info in found[:limit]:
-        _row(info, library, texts)
+    with st.container(gap=None):
+        for info in found[:limit]:
+            _row(info, texts)
     if len(found) > limit and st.button(texts.library_more, key="more", type="tertiary", icon=":material/expand_more:"):
         st.session_state["shelf_limit"] = limit + _PAGE_SIZE
         st.rerun()
@@ -47,17 +55,24 @@ def _filtered(documents: list[SourceInfo], texts: Texts) -> list[SourceInfo]:
     return sorted(found, key=lambda info: file_name(info.source).casefold())
 
 
-def _row(info: SourceInfo, library: Library, texts: Texts) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
+def _row(info: SourceInfo, texts: Texts) -> None:
+    # A path may hold what no key can.
+    key = hashlib.sha256(info.source.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    with st.container(key=f"row-{key}", horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
         show(_row_html(info, texts))
-        pressed = st.button(
+        st.button(
             texts.remove,
-            key=f"remove-{info.source}",
+            key=f"remove-{key}",
             type="tertiary",
             icon=":material/delete:",
+            on_click=_consider_removal,
+            args=(info.source,),
         )
-    if pressed:
-        st.dialog(texts.remove_title)(_confirm)(info, library, texts)
+
+
+def _consider_removal(source: str | None) -> None:
+    """Notes the document that the dialog asks about; None closes it."""
+    st.session_state["removing"] = source
 
 
 def _row_html(info: SourceInfo, texts: Texts) -> Html:
@@ -77,13 +92,13 @@ def _confirm(info: SourceInfo, library: Library, texts: Texts) -> None:
     show(block("fu-confirm", name(file_name(info.source)), tag("p", consequence)))
     with st.container(horizontal=True):
         confirmed = st.button(texts.remove, key="confirm-remove", type="primary")
-        if st.button(texts.cancel, key="cancel-remove"):
-            st.rerun()
-    if not confirmed:
-        return
-    try:
-        library.remove(info.source)
-    except EXPECTED as error:
-        show(problem(error, texts))
-    else:
+        cancelled = st.button(texts.cancel, key="cancel-remove")
+    if confirmed:
+        try:
+            library.remove(info.source)
+        except EXPECTED as error:
+            show(problem(error, texts))
+            return
+    if confirmed or cancelled:
+        _consider_removal(None)
         st.rerun()

@@ -1,5 +1,6 @@
 """The evidence of an answer: each citation in its context, and the passages it was chosen from."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -13,6 +14,9 @@ from ui.texts import Texts
 # Enough around a quote to judge it, little enough to read at a glance.
 _CONTEXT_CHARACTERS = 300
 _NEAREST = 3
+# Lines of these end where the page or the editor was full. Tables, code and lists keep their lines.
+_PROSE = frozenset((".docx", ".epub", ".htm", ".html", ".markdown", ".md", ".odt", ".pdf", ".rst", ".rtf", ".txt"))
+_LINE_BREAK = re.compile(r"(?<=[^\n|]{40})\n(?=[^\W\d_])")
 
 DocumentOf = Callable[[str], Document | None]
 
@@ -58,12 +62,9 @@ def around(text: str, start: int, end: int, width: int = _CONTEXT_CHARACTERS) ->
     return before.lstrip(), after.rstrip()
 
 
-def sources_html(sources: Sequence[Source], turn: int, texts: Texts, *, expand: bool) -> Html:
-    """Numbered cards; with `expand` the first one is open."""
-    cards = [
-        _card(source, anchor(turn, number), texts, is_open=expand and number == 0)
-        for number, source in enumerate(sources)
-    ]
+def sources_html(sources: Sequence[Source], turn: int, texts: Texts) -> Html:
+    """Numbered cards: the quote, and its context for those who open them."""
+    cards = [_card(source, anchor(turn, number), texts) for number, source in enumerate(sources)]
     return block("fu-sources", block("fu-label", texts.sources), *cards)
 
 
@@ -72,9 +73,14 @@ def anchor(turn: int, number: int) -> str:
     return f"turn-{turn}-source-{number + 1}"
 
 
-def _card(source: Source, identifier: str, texts: Texts, *, is_open: bool) -> Html:
+def _card(source: Source, identifier: str, texts: Texts) -> Html:
     where = _where(source.page, source.headings, texts)
-    passage = tag("blockquote", source.before, tag("mark", source.quote), source.after, class_="fu-passage")
+    whole = flowing(source.before + source.quote + source.after, source.path)
+    start, end = len(source.before), len(source.before) + len(source.quote)
+    # The anchor is inside: a browser that goes there opens the card by itself.
+    passage = tag(
+        "blockquote", whole[:start], tag("mark", whole[start:end]), whole[end:], class_="fu-passage", id=identifier
+    )
     support = texts.support.format(percent=round(100 * source.support))
     return tag(
         "details",
@@ -82,13 +88,11 @@ def _card(source: Source, identifier: str, texts: Texts, *, is_open: bool) -> Ht
             "summary",
             span("fu-number", source.marker),
             span("fu-heading", name(file_name(source.path)), span("fu-where", where)),
-            span("fu-teaser", source.quote),
+            span("fu-teaser", tag("mark", " ".join(source.quote.split()))),
         ),
         passage,
         block("fu-foot", span("fu-support", support), name(source.path, "fu-path")),
         class_="fu-card",
-        id=identifier,
-        **({"open": "open"} if is_open else {}),
     )
 
 
@@ -101,9 +105,9 @@ def nearest_html(hits: Sequence[Hit], texts: Texts) -> Html:
                 "summary",
                 span("fu-number fu-number-quiet", str(hit.rank)),
                 span("fu-heading", name(file_name(hit.source)), span("fu-where", _hit_where(hit, texts))),
-                span("fu-teaser", hit.chunk.text),
+                span("fu-teaser", " ".join(hit.chunk.text[:_CONTEXT_CHARACTERS].split())),
             ),
-            tag("blockquote", hit.chunk.text, class_="fu-passage"),
+            tag("blockquote", flowing(hit.chunk.text, hit.source), class_="fu-passage"),
             class_="fu-card",
         )
         for hit in hits[:_NEAREST]
@@ -138,8 +142,13 @@ def _passage(hit: Hit, texts: Texts) -> Html:
             span("fu-where", _hit_where(hit, texts)),
         ),
         block("fu-scores", scores),
-        block("fu-passage", hit.chunk.text),
+        block("fu-passage", flowing(hit.chunk.text, hit.source)),
     )
+
+
+def flowing(text: str, path: str) -> str:
+    """`text` of a prose file with the breaks of its lines, but not of its paragraphs, as spaces: equally long."""
+    return _LINE_BREAK.sub(" ", text) if PurePath(path).suffix.lower() in _PROSE else text
 
 
 def _hit_where(hit: Hit, texts: Texts) -> str:

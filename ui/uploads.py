@@ -14,6 +14,8 @@ _MAX_NAME_BYTES = 200
 _SEPARATORS = re.compile(r"[/\\]")
 # Not allowed in a name on one system or another, or invisible.
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+# At its start they hide a file from ingestion, at its end some systems drop them.
+_EDGES = re.compile(r"^[\s.~$]+|[\s.]+$")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
@@ -24,11 +26,11 @@ def safe_name(given: str) -> str | None:
     character had to go, a mark of the original name is put in.
     """
     last = unicodedata.normalize("NFC", _SEPARATORS.split(given)[-1])
-    name = _FORBIDDEN.sub("_", last).strip().strip(".~$").strip()
-    stem, dot, suffix = name.rpartition(".")
+    stem, dot, suffix = _FORBIDDEN.sub("_", last).rpartition(".")
+    stem, suffix = _EDGES.sub("", stem), suffix.strip()
     if not stem or not suffix:
         return None
-    if _RESERVED.match(name):
+    if _RESERVED.match(f"{stem}."):
         stem = f"_{stem}"
     kept = _shortened(stem, _MAX_NAME_BYTES - len(suffix.encode()))
     if kept is None:

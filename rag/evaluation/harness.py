@@ -27,7 +27,8 @@ class Harness:
     def __init__(self, fuente: Fuente, question_set: QuestionSet, folder: Path) -> None:
         self._fuente = fuente
         identity = fuente.identity()
-        key = json.dumps([identity.as_dict(), [[p.id, p.text] for p in question_set.paragraphs]])
+        texts = [[paragraph.id, paragraph.text] for paragraph in question_set.paragraphs]
+        key = json.dumps([identity.as_dict(), question_set.language, texts])
         place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
         with IndexWriter(place, fuente.embedder, whole_document, identity) as writer:
             writer.add(_document(paragraph, question_set.language) for paragraph in question_set.paragraphs)

@@ -29,6 +29,10 @@ class LangChainSearch:
         """Unknown, as is the scale of the scores."""
         return None
 
+    def page_at(self, hit: Hit, offset: int) -> int | None:  # noqa: ARG002
+        """The page that the metadata gives for the whole passage."""
+        return hit.chunk.page
+
     def search(self, question: str, *, k: int | None = None) -> list[Hit]:
         """The `k` best passages, best first. Their scores, on a scale that LangChain leaves open, are not kept."""
         wanted = k or self._k

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer
 from tokenizers.models import Unigram, WordLevel
+from tokenizers.normalizers import Replace
 from tokenizers.pre_tokenizers import Metaspace, Whitespace
 
 from ingest.chunking import Chunker, whole_document
@@ -24,8 +25,9 @@ def word_counter() -> TokenCounter:
 
 
 def letter_counter() -> TokenCounter:
-    """About one token a character; runs of unknown characters are one token."""
+    """About one token a character and a run of blanks, as sentencepiece does; unknown characters in a row are one."""
     tokenizer = Tokenizer(Unigram([("<unk>", -10.0), ("▁", -2.0), *((c, -3.0) for c in "abcAB.")], unk_id=0))
+    tokenizer.normalizer = Replace(Regex(r"\s+"), " ")
     tokenizer.pre_tokenizer = Metaspace()
     return TokenCounter(tokenizer)
 
@@ -59,7 +61,7 @@ def markdown(text: str) -> Document:
 
 def prose(words: int, first: int = 0) -> str:
     """Sentences of ten tokens, the full stop included."""
-    sentences = ["w " * 8 + f"w{first + number}." for number in range(words // 10)]
+    sentences = ["W " * 8 + f"w{first + number}." for number in range(words // 10)]
     return " ".join(sentences)
 
 
@@ -133,7 +135,7 @@ def test_sections_are_not_mixed_and_short_ones_join_the_next() -> None:
     text = f"# Uno\n\n{prose(30)}\n\n# Parte\n\n## Dos\n\n{prose(120, 50)}\n\n# Tres\n\n{prose(20, 90)}"
     texts = [chunk.text for chunk in chunks_of(markdown(text))]
     assert texts[0] == f"# Uno\n\n{prose(30)}"
-    assert texts[1].startswith("# Parte\n\n## Dos\n\nw ")
+    assert texts[1].startswith("# Parte\n\n## Dos\n\nW ")
     assert texts[-1] == f"# Tres\n\n{prose(20, 90)}"
     assert not any("w29" in text and "Parte" in text for text in texts)
 
@@ -141,7 +143,17 @@ def test_sections_are_not_mixed_and_short_ones_join_the_next() -> None:
 def test_a_title_is_not_left_alone_before_a_long_section() -> None:
     text = f"# Título\n\n## Apartado\n\n{prose(200)}"
     first = chunks_of(markdown(text))[0]
-    assert first.text.startswith("# Título\n\n## Apartado\n\nw ")
+    assert first.text.startswith("# Título\n\n## Apartado\n\nW ")
+
+
+def test_a_title_finds_room_beside_a_long_text_without_sentences() -> None:
+    first = chunks_of(markdown(f"# Título\n\n{'sin puntos ' * 100}"))[0]
+    assert first.text.startswith("# Título\n\nsin puntos")
+
+
+def test_blanks_before_the_first_heading_are_no_section() -> None:
+    given_document = document("\n \n# Uno\n\nTexto.", headings=[Heading(1, "Uno", 3)])
+    assert [chunk.text for chunk in chunks_of(given_document)] == ["# Uno\n\nTexto."]
 
 
 def test_only_headings_are_one_chunk() -> None:
@@ -159,8 +171,8 @@ def test_the_path_holds_what_is_above_and_neither_siblings_nor_the_chunks_own_he
         ("# Libro", ()),
         ("## Uno", ("Libro",)),
         ("## Dos", ("Libro",)),
-        ("w w w w ", ("Libro", "Dos")),
-        ("w w w w ", ("Libro", "Dos")),
+        ("W W W W ", ("Libro", "Dos")),
+        ("W W W W ", ("Libro", "Dos")),
         ("### Dos ", ("Libro", "Dos")),
         ("# Otro", ()),
     ]

@@ -78,7 +78,13 @@ def test_the_embedders_tokenizer_counts_without_prefix_and_splits_exactly(fuente
         pytest.skip(f"{path} is not prepared")
     counter = TokenCounter.from_file(path)
     assert counter.counts(["hola", ""]) == [len(Tokenizer.from_file(str(path)).encode("hola").ids) - 2, 0]
-    for text in ("La educación pública es gratuita. " * 200, "x" * 5000, "ﷺ" * 50, "日本語の文章" * 300, "\ue000" * 900):
+    for text in (
+        "La educación pública es gratuita. " * 200,
+        "x" * 5000,
+        "ﷺ" * 50,
+        "日本語の文章" * 300,
+        "\ue000" * 900,
+    ):
         spans = counter.split(text, 32)
         assert "".join(text[span.start : span.end] for span in spans) == text
         assert max(counter.counts([text[span.start : span.end] for span in spans])) <= 32

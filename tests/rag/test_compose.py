@@ -1,0 +1,158 @@
+"""One configuration becomes one application, and nothing is loaded before it is needed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from index.errors import IndexMismatchError, IndexNotFoundError
+from index.search import SearchSettings
+from ingest.errors import UnreadableFileError
+from rag.compose import Fuente, named_path
+from rag.errors import ConfigurationError
+from rag.server_generator import ServerGenerator
+from rag.transformers_generator import TransformersGenerator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def fuente(plain_settings: Path, tiny_models: Path) -> Fuente:
+    return configured(tiny_models)
+
+
+def configured(tiny_models: Path, **flags: object) -> Fuente:
+    names = {"embedder": str(tiny_models / "embedder"), "generator": str(tiny_models / "generator"), "device": "cpu"}
+    return Fuente.configured(models=names, **flags)
+
+
+def write(name: str, text: str) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_parts_are_built_once(fuente: Fuente) -> None:
+    write("docs/a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["docs"])
+    assert fuente.embedder is fuente.embedder
+    assert fuente.answerer.retriever is fuente.retriever
+    assert fuente.retriever.index is fuente.index
+    assert isinstance(fuente.generator, TransformersGenerator)
+    assert fuente.answerer.generator is fuente.generator
+
+
+def test_the_configuration_reaches_its_objects(plain_settings: Path, tiny_models: Path) -> None:
+    fuente = configured(
+        tiny_models,
+        language="pt",
+        retrieval={"k": 3, "channel": "lexical", "candidates": 9},
+        generation={"temperature": 0.7, "top_p": 0.8, "max_tokens": 11, "seed": 4, "prompt_tokens": 500,
+                    "abstain_below": 0.1},
+    )  # fmt: skip
+    write("a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["a.txt"])
+    answerer = fuente.answerer
+    sampling = answerer.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed) == (0.7, 0.8, 11, 4)
+    assert (answerer.prompt_tokens, answerer.abstain_below, answerer.language) == (500, 0.1, "pt")
+    assert fuente.retriever.k == 3
+    assert fuente.index.settings == SearchSettings("lexical", "mix", 0.7, 9)
+    assert fuente.identity().embedder == str(tiny_models / "embedder")
+
+
+def test_a_server_takes_the_place_of_the_local_model(plain_settings: Path) -> None:
+    fuente = Fuente.configured(server={"url": "http://127.0.0.1:1/v1", "model": "m", "context_tokens": 1000})
+    assert isinstance(fuente.generator, ServerGenerator)
+    assert (fuente.generator.name, fuente.generator.context_tokens) == ("m", 1000)
+    assert fuente.required_models() == ["multilingual-e5-small"]
+
+
+def test_only_models_of_the_catalogue_are_prepared(fuente: Fuente) -> None:
+    assert fuente.required_models() == []
+    assert Fuente.configured().required_models() == ["multilingual-e5-small", "qwen2.5-coder-1.5b-instruct"]
+
+
+def test_settings_of_answers_hold_no_secret(plain_settings: Path) -> None:
+    server = {"url": "http://127.0.0.1:1/v1", "model": "m", "api_key": "sk-secret"}
+    settings = Fuente.configured(server=server).answer_settings()
+    assert "sk-secret" not in str(settings)
+    assert settings != Fuente.configured(server=server, generation={"seed": 5}).answer_settings()
+
+
+def test_an_index_follows_its_files(fuente: Fuente) -> None:
+    kept, changed, gone = (write(f"docs/{name}.txt", f"El archivo {name} habla de redes.") for name in "abc")
+    assert len(fuente.ingest(["docs"]).added) == 3
+    write("docs/b.txt", "Ahora habla de otra cosa: la temperatura.")
+    gone.unlink()
+    write("docs/d.md", "# Nuevo\n\nUn archivo nuevo.")
+    report = fuente.ingest(["docs"])
+    assert [Path(source).name for source in report.added] == ["d.md"]
+    assert report.changed == [str(changed.absolute())]
+    assert report.unchanged == [str(kept.absolute())]
+    assert report.removed == [str(gone.absolute())]
+    assert report.embedded == 2
+
+
+def test_one_file_has_one_name(fuente: Fuente) -> None:
+    path = write("docs/a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["docs"])
+    for spelling in ("docs/../docs/a.txt", "./docs//a.txt", path.absolute()):
+        report = fuente.ingest([spelling])
+        assert report.unchanged == [str(path.absolute())]
+    assert [info.source for info in fuente.index.sources()] == [str(path.absolute())]
+    assert named_path("~/a.txt") == Path.home() / "a.txt"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_is_cited_by_its_own_name(fuente: Fuente) -> None:
+    write("blob", "Las redes aprenden pesos.")
+    Path("latest.txt").symlink_to("blob")
+    assert fuente.ingest(["latest.txt"]).added == [str(Path("latest.txt").absolute())]
+
+
+def test_an_index_among_the_documents_does_not_read_itself(fuente: Fuente) -> None:
+    write("a.txt", "Las redes aprenden pesos.")
+    uploaded = write("fuente-index/uploads/b.json", '{"redes": "compiten"}')
+    assert sorted(fuente.ingest(["."]).added) == [str(Path("a.txt").absolute()), str(uploaded.absolute())]
+    report = fuente.ingest(["."])
+    assert (report.added, report.removed, report.skipped, report.generation) == ([], [], [], 1)
+
+
+def test_a_missing_path_is_told_before_any_model_is_loaded(plain_settings: Path) -> None:
+    fuente = Fuente.configured(models={"embedder": "no such model"})
+    with pytest.raises(UnreadableFileError, match=r"missing\.txt: does not exist"):
+        fuente.ingest(["missing.txt"])
+
+
+def test_another_chunk_size_needs_a_reindex(fuente: Fuente, tiny_models: Path) -> None:
+    write("a.txt", "Las redes aprenden pesos. " * 40)
+    before = fuente.ingest(["a.txt"]).chunks
+    smaller = configured(tiny_models, ingest={"chunk_tokens": 64, "min_chunk_tokens": 8})
+    with pytest.raises(IndexMismatchError, match="chunk_tokens"):
+        smaller.ingest(["a.txt"])
+    assert smaller.reindex().chunks > before
+    assert smaller.ingest(["a.txt"]).unchanged == [str(Path("a.txt").absolute())]
+
+
+def test_without_an_index_it_says_so(fuente: Fuente) -> None:
+    with pytest.raises(IndexNotFoundError, match="fuente ingest"):
+        _ = fuente.retriever
+
+
+def test_a_wrong_setting_is_a_configuration_error(plain_settings: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"retrieval\.k"):
+        Fuente.configured(retrieval={"k": 0})
+
+
+def test_an_embedder_that_is_loaded_already_is_used(fuente: Fuente) -> None:
+    assert Fuente(fuente.config, embedder=fuente.embedder).embedder is fuente.embedder
+
+
+def test_importing_loads_neither_torch_nor_a_model_library() -> None:
+    code = "import rag, rag.cli, sys; print({'torch', 'transformers', 'sentence_transformers'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,97 @@
+"""Questions find passages, as many as asked for, out of the index as it is now."""
+
+from pathlib import Path
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from index.errors import IndexNotFoundError
+from rag.compose import Fuente
+from rag.retriever import Retriever
+
+TEXTS = {
+    "redes.txt": "Las redes generativas adversarias enfrentan un generador y un discriminador.",
+    "agua.txt": "El agua hierve a cien grados al nivel del mar.",
+    "lstm.txt": "A porta de esquecimento da LSTM decide o que a célula guarda.",
+}
+
+
+@pytest.fixture
+def fuente(plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Fuente:
+    monkeypatch.setenv("FUENTE_MODELS__EMBEDDER", str(tiny_models / "embedder"))
+    for name, text in TEXTS.items():
+        Path(name).write_text(text, encoding="utf-8")
+    found = Fuente.configured(retrieval={"k": 2, "dense_weight": 0.0})
+    found.ingest(list(TEXTS))
+    return found
+
+
+def sources(retriever: Retriever, question: str, k: int | None = None) -> list[str]:
+    return [Path(hit.source).name for hit in retriever.search(question, k=k)]
+
+
+def test_the_best_passage_comes_first(fuente: Fuente) -> None:
+    assert sources(fuente.retriever, "¿A cuántos grados hierve el agua?", 1) == ["agua.txt"]
+    assert sources(fuente.retriever, "¿Qué hace la porta de esquecimento?", 1) == ["lstm.txt"]
+
+
+def test_hits_are_ranked_and_exact(fuente: Fuente) -> None:
+    hits = fuente.retriever.search("¿Quién enfrenta un generador y un discriminador?", k=3)
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    for hit in hits:
+        document = fuente.index.document(hit.chunk.document_id)
+        assert document is not None
+        assert document.text[hit.chunk.start : hit.chunk.end] == hit.chunk.text
+
+
+def test_k_is_the_configured_one_unless_given(fuente: Fuente) -> None:
+    assert len(fuente.retriever.search("redes")) == 2
+    assert len(fuente.retriever.search("redes", k=1)) == 1
+    assert len(fuente.retriever.search("redes", k=50)) == 3
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_no_passages_cannot_be_asked_for(k: int, fuente: Fuente) -> None:
+    with pytest.raises(ValueError, match=f"k={k}"):
+        fuente.retriever.search("redes", k=k)
+
+
+def test_it_opens_an_index_by_its_folder(fuente: Fuente) -> None:
+    opened = Retriever.open("fuente-index", retrieval={"k": 1, "dense_weight": 0.0})
+    assert sources(opened, "¿A cuántos grados hierve el agua?") == ["agua.txt"]
+    with pytest.raises(IndexNotFoundError, match="elsewhere"):
+        Retriever.open("elsewhere")
+
+
+def test_it_follows_the_index(fuente: Fuente) -> None:
+    question = "¿A cuántos grados hierve el agua?"
+    assert sources(fuente.retriever, question)[0] == "agua.txt"
+    fuente.remove([str(Path("agua.txt").absolute())])
+    assert "agua.txt" not in sources(fuente.retriever, question, 3)
+    Path("hielo.txt").write_text("El hielo se funde a cero grados.", encoding="utf-8")
+    fuente.ingest(["hielo.txt"])
+    assert sources(fuente.retriever, "¿A cuántos grados se funde el hielo?")[0] == "hielo.txt"
+
+
+def test_a_passage_over_two_pages_knows_the_page_of_each_character(fuente: Fuente) -> None:
+    canvas = Canvas("puente.pdf")
+    for text in ("El puente cruza la ría.", "Su vano mide 401 metros.", "Lo diseñó Florencio."):
+        canvas.drawString(72, 720, text)
+        canvas.showPage()
+    canvas.save()
+    fuente.ingest(["puente.pdf"])
+    retriever = fuente.retriever
+    (hit,) = retriever.search("¿Qué puente cruza la ría?", k=1)
+    text = hit.chunk.text
+    assert hit.chunk.page == 1
+    pages = [retriever.page_at(hit, hit.chunk.start + text.index(word)) for word in ("puente", "401", "Florencio")]
+    assert pages == [1, 2, 3]
+    (plain,) = retriever.search("¿A cuántos grados hierve el agua?", k=1)
+    assert retriever.page_at(plain, plain.chunk.start) is None
+
+
+def test_only_the_mixed_score_has_a_corpus_to_be_weighed_by(fuente: Fuente) -> None:
+    assert fuente.retriever.corpus_size == 3
+    for section in ({"channel": "dense"}, {"channel": "lexical"}, {"fusion": "rrf"}):
+        assert Retriever.open("fuente-index", retrieval=section).corpus_size is None
