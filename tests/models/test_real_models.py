@@ -15,7 +15,7 @@ pytestmark = pytest.mark.models
 
 @pytest.fixture(scope="module")
 def cache_dir() -> Path:
-    return Path(os.environ.get("FUENTE_CACHE_DIR") or platformdirs.user_cache_dir("fuente"))
+    return Path(os.environ.get("FUENTE_MODELS__CACHE") or platformdirs.user_cache_dir("fuente"))
 
 
 def require(name: str, cache_dir: Path) -> None:
