@@ -28,7 +28,6 @@ def main() -> None:
     except EXPECTED as error:
         show(problem(error, texts))
         return
-    state.choose_defaults(library.config)
     page = _navigation(texts)
     with st.sidebar:
         _settings(library, texts)
@@ -46,17 +45,47 @@ def _settings(library: Library, texts: Texts) -> None:
     with st.expander(texts.answer_settings, icon=":material/tune:"):
         _answer_settings(library, texts)
     languages = list(LANGUAGE_NAMES)
-    st.selectbox(texts.interface_language, languages, key="interface", format_func=LANGUAGE_NAMES.__getitem__)
+    st.selectbox(
+        texts.interface_language,
+        languages,
+        index=languages.index(state.interface_language()),
+        key="interface",
+        format_func=LANGUAGE_NAMES.__getitem__,
+    )
     show(block("fu-privacy", span("fu-drop"), texts.privacy))
 
 
 def _answer_settings(library: Library, texts: Texts) -> None:
+    # The defaults are arguments: written to the session instead, they can miss the browser and be lost.
+    config = library.config
     names = {"auto": texts.answer_language_auto, **LANGUAGE_NAMES}
-    st.selectbox(texts.answer_language, list(names), key="answer_language", format_func=names.__getitem__)
+    st.selectbox(
+        texts.answer_language,
+        list(names),
+        index=list(names).index(config.language),
+        key="answer_language",
+        format_func=names.__getitem__,
+    )
     st.selectbox(texts.model, library.generators(), key="generator", help=texts.model_help)
-    st.slider(texts.passages, 1, state.most_passages(library.config), key="passages", help=texts.passages_help)
-    st.slider(texts.temperature, 0.0, 2.0, step=0.1, format="%.1f", key="temperature", help=texts.temperature_help)
-    st.number_input(texts.seed, min_value=0, step=1, key="seed", help=texts.seed_help)
+    st.slider(
+        texts.passages,
+        min_value=1,
+        max_value=state.most_passages(config),
+        value=config.retrieval.k,
+        key="passages",
+        help=texts.passages_help,
+    )
+    st.slider(
+        texts.temperature,
+        min_value=0.0,
+        max_value=2.0,
+        value=config.generation.temperature,
+        step=0.1,
+        format="%.1f",
+        key="temperature",
+        help=texts.temperature_help,
+    )
+    st.number_input(texts.seed, min_value=0, value=config.generation.seed, step=1, key="seed", help=texts.seed_help)
 
 
 main()

@@ -1,7 +1,5 @@
 """What a visitor's page remembers, and where the application comes from."""
 
-from typing import Any
-
 import streamlit as st
 
 from index.embedder import Embedder
@@ -30,7 +28,7 @@ def library() -> Library:
 
 def interface_language() -> str:
     """The visitor's choice, at first the browser's language."""
-    return str(st.session_state.setdefault("interface", language_of(st.context.locale)))
+    return str(st.session_state.get("interface") or language_of(st.context.locale))
 
 
 def texts() -> Texts:
@@ -48,19 +46,6 @@ def ingest_job() -> IngestJob | None:
     """The visitor's last ingestion."""
     job: IngestJob | None = st.session_state.get("ingest_job")
     return job
-
-
-def choose_defaults(config: Config) -> None:
-    """Fills in the answer settings of a new visitor from the configuration."""
-    generation = config.generation
-    defaults: dict[str, Any] = {
-        "answer_language": config.language,
-        "temperature": generation.temperature,
-        "passages": config.retrieval.k,
-        "seed": generation.seed,
-    }
-    for key, value in defaults.items():
-        st.session_state.setdefault(key, value)
 
 
 def most_passages(config: Config) -> int:

@@ -10,17 +10,8 @@ from rich.text import Text
 from index.errors import IndexNotFoundError
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
-from rag.cli.rendering import (
-    answer_json,
-    hit_json,
-    notes,
-    out,
-    plain,
-    print_hits,
-    print_json,
-    print_sources,
-    sync_progress,
-)
+from rag.cli.progress import sync_progress
+from rag.cli.rendering import answer_json, hit_json, notes, out, plain, print_hits, print_json, print_sources
 from rag.compose import Fuente
 from rag.types import Answer, Finished, Retrieved, TextDelta
 

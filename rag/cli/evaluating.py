@@ -7,7 +7,8 @@ import typer
 
 from rag.cli.library import prepare_missing
 from rag.cli.options import JsonOption, PassagesOption, app, configured
-from rag.cli.rendering import count_progress, notes, out, print_json
+from rag.cli.progress import count_progress
+from rag.cli.rendering import notes, out, print_json
 from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, parallel, read_beir, read_squad, table
 from rag.evaluation.harness import Harness
 from rag.evaluation.questions import QuestionSet

@@ -12,7 +12,8 @@ from index.generation import current_number
 from index.store import Store
 from index.types import SourceInfo, SyncReport
 from rag.cli.options import IndexOption, JsonOption, app, configured
-from rag.cli.rendering import notes, out, plain, print_json, size, sync_progress
+from rag.cli.progress import sync_progress
+from rag.cli.rendering import notes, out, plain, print_json, size
 from rag.compose import Fuente, named_path
 
 

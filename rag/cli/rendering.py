@@ -3,17 +3,13 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-import models
-from index.types import Hit, SyncProgress
+from index.types import Hit
 from rag.types import Answer, Citation
 
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -129,66 +125,6 @@ def size(size_bytes: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("the loop ends at GB")
-
-
-@contextmanager
-def sync_progress() -> Iterator[Callable[[SyncProgress], None]]:
-    """Draws the progress of a sync on standard error, with rate and time left."""
-    with _bar("{task.fields[rate]}") as bar:
-        tasks = {
-            "read": bar.add_task("reading", total=None, rate=""),
-            "embed": bar.add_task("embedding", total=None, rate="", visible=False),
-        }
-
-        def show(event: SyncProgress) -> None:
-            if event.stage == "publish":
-                bar.update(tasks["read"], completed=event.done, total=event.total, description="publishing")
-                return
-            task = tasks[event.stage]
-            bar.update(task, completed=event.done, total=event.total or None, visible=True)
-            speed = bar.tasks[task].speed
-            bar.update(task, rate=f"{speed:.1f}/s" if speed else "")
-
-        yield show
-
-
-@contextmanager
-def count_progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Draws how many of how many are done on standard error."""
-    with _bar("") as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def model_progress() -> Iterator[Callable[[models.Progress], None]]:
-    """Draws the preparation of a model on standard error."""
-    with _bar("") as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(event: models.Progress) -> None:
-            label = f"{event.stage} {event.message}".strip()
-            scale, unit = (1e6, "MB") if event.unit == "bytes" else (1, event.unit)
-            task = tasks.get(event.stage)
-            if task is None:
-                task = tasks[event.stage] = bar.add_task(label, total=None)
-            total = event.total / scale if event.total else None
-            bar.update(task, completed=int(event.done / scale), total=total, description=f"{label} ({unit})")
-
-        yield show
-
-
-def _bar(extra: str) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(extra, markup=False),
-        TimeRemainingColumn(),
-        console=notes,
-        transient=True,
-    )
 
 
 def _indented(text: str) -> str:

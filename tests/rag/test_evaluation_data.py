@@ -38,9 +38,7 @@ def test_reads_answers_places_and_impossible_questions(tmp_path: Path) -> None:
     (paragraph,) = found.paragraphs
     assert (paragraph.document_title, paragraph.text) == ("Lima", TEXT)
     answerable, impossible = found.questions
-    assert answerable == Question(
-        "a", "¿a?", ("Lima", "diez"), (0, TEXT.index("diez")), paragraph.id, False, "es"
-    )
+    assert answerable == Question("a", "¿a?", ("Lima", "diez"), (0, TEXT.index("diez")), paragraph.id, False, "es")
     assert (impossible.impossible, impossible.answers, impossible.paragraph_id) == (True, (), paragraph.id)
 
 
@@ -65,9 +63,7 @@ def test_answers_may_be_an_object_of_lists_and_empty_answers_mark_an_impossible_
 
 def test_equal_paragraphs_are_one_under_the_first_id(tmp_path: Path) -> None:
     again = [qa("c", ("Lima", 0)), qa("a", ("Lima", 0))]
-    path = write(
-        tmp_path / "x.json", (TEXT, [qa("a", ("Lima", 0))]), ("Otro.", [qa("b", ("Otro", 0))]), (TEXT, again)
-    )
+    path = write(tmp_path / "x.json", (TEXT, [qa("a", ("Lima", 0))]), ("Otro.", [qa("b", ("Otro", 0))]), (TEXT, again))
     found = read_squad(path)
     assert [p.text for p in found.paragraphs] == [TEXT, "Otro."]
     owners = {q.id: q.paragraph_id for q in found.questions}
@@ -90,9 +86,7 @@ def test_equal_paragraphs_are_one_under_the_first_id(tmp_path: Path) -> None:
         ("[" * 100_000, "", "nested too deeply"),
     ],
 )
-def test_a_malformed_file_is_named_with_its_place(
-    tmp_path: Path, content: str, place: str, rule: str
-) -> None:
+def test_a_malformed_file_is_named_with_its_place(tmp_path: Path, content: str, place: str, rule: str) -> None:
     path = tmp_path / "bad.json"
     path.write_text(content)
     with pytest.raises(EvaluationDataError) as caught:

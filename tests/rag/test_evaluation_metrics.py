@@ -22,9 +22,9 @@ from rag.evaluation import (
     threshold_for_refusal_rate,
 )
 
-WORDS = st.lists(
-    st.sampled_from(["río", "the", "la", "os", "1.000", "U.S.", "¿qué?", "casa", "—"]), max_size=8
-).map(" ".join)
+WORDS = st.lists(st.sampled_from(["río", "the", "la", "os", "1.000", "U.S.", "¿qué?", "casa", "—"]), max_size=8).map(
+    " ".join
+)
 UNIT = st.floats(0, 1, allow_nan=False)
 
 
@@ -63,9 +63,7 @@ def test_a_question_without_relevant_paragraph_is_refused() -> None:
 def test_retrieval_scores_are_bounded_ordered_and_best_when_the_relevant_come_first(
     ranking: list[str], relevant: set[str]
 ) -> None:
-    scores = {
-        name: float(values[0]) for name, values in retrieval_scores([ranking], [sorted(relevant)]).items()
-    }
+    scores = {name: float(values[0]) for name, values in retrieval_scores([ranking], [sorted(relevant)]).items()}
     assert all(0 <= value <= 1 for value in scores.values())
     assert scores["recall@1"] <= scores["recall@3"] <= scores["recall@5"] <= scores["recall@10"]
     best = retrieval_scores([sorted(ranking, key=lambda key: key not in relevant)], [sorted(relevant)])

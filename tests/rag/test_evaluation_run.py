@@ -33,9 +33,7 @@ CITIES = ["Lima", "Quito", "Bogotá", "Caracas", "Santiago", "Montevideo", "Asun
 
 def city_set(name: str = "cities.es", language: str | None = "es", count: int = 40) -> QuestionSet:
     """Paragraph i tells the code of city i; every fourth question asks what no paragraph tells."""
-    paragraphs = tuple(
-        Paragraph(f"p{n}", "Ciudades", f"{CITIES[n % 8]} tiene el código {n}.") for n in range(count)
-    )
+    paragraphs = tuple(Paragraph(f"p{n}", "Ciudades", f"{CITIES[n % 8]} tiene el código {n}.") for n in range(count))
     return QuestionSet(name, language, paragraphs, tuple(city_question(n, language) for n in range(count)))
 
 

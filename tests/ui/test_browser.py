@@ -155,6 +155,9 @@ def test_upload_ask_and_see_the_highlighted_source(visit, tmp_path):
     page.locator('input[type="file"]').set_input_files(tmp_path / "ferry.txt")
     page.get_by_text("ferry.txt").first.wait_for()
     page.get_by_role("button", name=EN.upload_submit).click()
+    time.sleep(15)
+    page.screenshot(path="/work/scratch/uidev/t.png")
+    print(page.inner_text("body"))
     page.get_by_text(f"{EN.report_added} · 1").wait_for()
     page.get_by_text("3 documents").wait_for()
 

@@ -1,0 +1,95 @@
+"""How far long work is: a live bar on a terminal, a line every few seconds elsewhere; always on standard error."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+import models
+from index.types import SyncProgress
+from rag.cli.rendering import notes
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def sync_progress() -> Iterator[Callable[[SyncProgress], None]]:
+    """Shows a sync: files read, chunks embedded."""
+    labels = {"read": "reading files", "embed": "embedding chunks", "publish": "publishing"}
+    with _meter() as meter:
+        yield lambda event: meter.show(labels[event.stage], event.done, event.total, "")
+
+
+@contextmanager
+def count_progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of how many are done."""
+    with _meter() as meter:
+        yield lambda done, total: meter.show(label, done, total, "")
+
+
+@contextmanager
+def model_progress(name: str) -> Iterator[Callable[[models.Progress], None]]:
+    """Shows the preparation of a model."""
+
+    def show(event: models.Progress) -> None:
+        if event.unit == "bytes":
+            meter.show(f"{event.stage} {name}", event.done // 10**6, event.total // 10**6, "MB")
+        else:
+            meter.show(f"{event.stage} {name}", event.done, event.total, event.unit)
+
+    with _meter() as meter:
+        yield show
+
+
+@contextmanager
+def _meter() -> Iterator["_Meter"]:
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    )
+    with bar:
+        yield _Meter(bar)
+
+
+class _Meter:
+    """Stages of work by label, each with rate and time left."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, tuple[float, int]] = {}
+        self._last_line = time.monotonic()
+
+    def show(self, label: str, done: int, total: int, unit: str) -> None:
+        """Moves a stage to `done` of `total`; `total` 0 is unknown."""
+        now = time.monotonic()
+        begun, first = self._started.setdefault(label, (now, done))
+        rate = (done - first) / (now - begun) if now > begun else 0.0
+        speed = f"{rate:.1f} {unit}/s".replace(" /", "/") if rate > 0 else ""
+        if not self._bar.disable:
+            self._draw(label, done, total, speed)
+        elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = f", {(total - done) / rate:.0f} s left" if rate > 0 and total > done else ""
+            notes.print(f"{label}: {done}{f'/{total}' if total else ''} {unit} {speed}{left}".replace("  ", " "))
+
+    def _draw(self, label: str, done: int, total: int, speed: str) -> None:
+        if label not in self._tasks:
+            self._tasks[label] = self._bar.add_task(label, total=None, rate="")
+        self._bar.update(self._tasks[label], completed=done, total=total or None, rate=speed)
