@@ -48,11 +48,12 @@ def _settings(library: Library, texts: Texts) -> None:
     st.selectbox(
         texts.interface_language,
         languages,
-        index=languages.index(state.interface_language()),
+        index=languages.index(state.browser_language()),
         key="interface",
         format_func=LANGUAGE_NAMES.__getitem__,
     )
-    show(block("fu-privacy", span("fu-drop"), texts.privacy))
+    if not library.config.server.url:
+        show(block("fu-privacy", span("fu-drop"), texts.privacy))
 
 
 def _answer_settings(library: Library, texts: Texts) -> None:

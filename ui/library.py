@@ -6,7 +6,6 @@ from threading import Lock
 
 import models
 from index.embedder import Embedder
-from index.errors import IndexNotFoundError
 from index.generation import current_number
 from index.search import Index
 from index.types import Failure, SourceInfo
@@ -63,12 +62,11 @@ class Library:
     def documents(self) -> list[SourceInfo]:
         """Every document; loads the embedder at the first call.
 
-        Raises: errors of models and of the index, except that an index which does not exist is empty.
+        Raises: errors of models and of the index; one that does not exist yet is empty.
         """
-        try:
-            index = self._index()
-        except IndexNotFoundError:
-            return []
+        if current_number(self.config.index) == 0:
+            return []  # known without loading a model
+        index = self._index()
         generation = index.generation.number
         if self._listed[0] != generation:
             self._listed = (generation, index.sources())

@@ -28,7 +28,12 @@ def library() -> Library:
 
 def interface_language() -> str:
     """The visitor's choice, at first the browser's language."""
-    return str(st.session_state.get("interface") or language_of(st.context.locale))
+    return str(st.session_state.get("interface") or browser_language())
+
+
+def browser_language() -> str:
+    """The language that the browser asks for, or English."""
+    return language_of(st.context.locale)
 
 
 def texts() -> Texts:

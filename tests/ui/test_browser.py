@@ -155,9 +155,6 @@ def test_upload_ask_and_see_the_highlighted_source(visit, tmp_path):
     page.locator('input[type="file"]').set_input_files(tmp_path / "ferry.txt")
     page.get_by_text("ferry.txt").first.wait_for()
     page.get_by_role("button", name=EN.upload_submit).click()
-    time.sleep(15)
-    page.screenshot(path="/work/scratch/uidev/t.png")
-    print(page.inner_text("body"))
     page.get_by_text(f"{EN.report_added} · 1").wait_for()
     page.get_by_text("3 documents").wait_for()
 
@@ -217,6 +214,7 @@ def test_settings_last_and_the_interface_changes_its_language(visit):
     page.get_by_placeholder(PT.ask_placeholder).wait_for()
     page.get_by_role("link", name=PT.documents).click()
     page.get_by_text(PT.library_title, exact=True).wait_for()
+    page.get_by_text(PT.answer_settings).click()
     assert page.get_by_role("slider").first.get_attribute("aria-valuenow") == chosen
 
 

@@ -208,3 +208,12 @@ def test_hostile_text_is_only_text(fuente, monkeypatch):
     assert "&lt;img src=x onerror=alert(1)&gt; ![a](http://evil.example/)" in shown
     assert not app.markdown
     assert not app.exception
+
+
+def test_privacy_is_promised_only_of_a_local_model(fuente, monkeypatch):
+    assert EN.privacy in html(page(fuente, monkeypatch).run())
+    monkeypatch.setenv("FUENTE_SERVER__URL", "http://models.example/v1")
+    monkeypatch.setenv("FUENTE_SERVER__MODEL", "large")
+    app = page(fuente, monkeypatch).run()
+    assert EN.privacy not in html(app)
+    assert app.selectbox(key="generator").options == ["large"]
