@@ -17,7 +17,7 @@ from rag.types import Answer, Finished, Retrieved, TextDelta
 
 # Each is answered by one of the sample documents, in its language.
 _DEMO_QUESTIONS = (
-    "¿En qué ciudad y en qué año se le ocurrió a Ian Goodfellow la idea de las GAN?",
+    "¿Qué casa de subastas vendió el Retrato de Edmond de Belamy y por cuánto?",
     "Qual porta da LSTM não fazia parte do desenho original de 1997?",
     "How much memory does the KV cache of Qwen2.5 1.5B take per token?",
 )
