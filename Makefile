@@ -12,7 +12,7 @@ SHARE_PACKAGES = $(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="
 PINS := pyproject.toml constraints/install.py $(wildcard constraints/*.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo env env-test test test-slow lint clean pins
+.PHONY: help run demo env env-test test lint clean pins
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -34,11 +34,7 @@ env-test: $(VENV)/.installed-test
 
 test: lint ## check style and types, then run every test that takes seconds
 	@$(BIN)/fuente models prepare multilingual-e5-small smollm2-135m-instruct
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
-
-test-slow: env-test ## run the tests that take minutes
-	@$(BIN)/fuente models prepare multilingual-e5-small smollm2-135m-instruct
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: env-test ## check style, types and which package imports which
 	@$(BIN)/ruff check .
