@@ -42,7 +42,7 @@ def _navigation(texts: Texts) -> st.Page:
 
 
 def _settings(library: Library, texts: Texts) -> None:
-    with st.expander(texts.answer_settings, icon=":material/tune:"):
+    with st.expander(texts.answer_settings, icon=":material/tune:", expanded=True):
         _answer_settings(library, texts)
     languages = list(LANGUAGE_NAMES)
     st.selectbox(
