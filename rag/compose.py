@@ -1,5 +1,6 @@
 """The composition root: the one place that turns the configuration into objects."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any, Self
 
 import models
 from index.embedder import Embedder, prefixes_of
+from index.errors import IndexDamagedError
 from index.search import Index, SearchSettings
 from index.types import Identity, SyncProgress, SyncReport
 from index.writer import IndexWriter
@@ -22,6 +24,8 @@ from rag.search import Search
 from rag.types import Sampling
 
 Progress = Callable[[SyncProgress], None]
+
+_log = logging.getLogger(__name__)
 
 
 class Fuente:
@@ -58,8 +62,17 @@ class Fuente:
 
     @cached_property
     def index(self) -> Index:
-        """Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError."""
-        return Index(self.config.index, self.embedder, self.search_settings())
+        """The index, open for questions; damaged search files are built again from the store first.
+
+        Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError when the store itself is damaged.
+        """
+        try:
+            return Index(self.config.index, self.embedder, self.search_settings())
+        except IndexDamagedError as damage:
+            _log.warning("%s Building it again from the stored documents", damage)
+            with self.writer() as writer:
+                writer.publish()
+            return Index(self.config.index, self.embedder, self.search_settings())
 
     @cached_property
     def retriever(self) -> Retriever:

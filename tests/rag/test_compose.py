@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index.errors import IndexMismatchError, IndexNotFoundError
+from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
 from index.search import SearchSettings
 from ingest.errors import UnreadableFileError
 from rag.compose import Fuente, named_path
@@ -156,3 +156,24 @@ def test_importing_loads_neither_torch_nor_a_model_library() -> None:
     code = "import rag, rag.cli, sys; print({'torch', 'transformers', 'sentence_transformers'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["dense.faiss", "ids.npy", "manifest.json", "lexical/vocab.index.json"])
+def test_damaged_search_files_are_built_again(fuente: Fuente, tiny_models: Path, name: str) -> None:
+    write("docs/a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["docs"])
+    expected = fuente.index.search("redes", 3)
+    path = fuente.config.index / "gen-000001" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert configured(tiny_models).index.search("redes", 3) == expected
+
+
+def test_a_damaged_store_is_said(fuente: Fuente, tiny_models: Path) -> None:
+    write("docs/a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["docs"])
+    for path in fuente.config.index.glob("fuente.db*"):
+        path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(IndexDamagedError, match=r"fuente\.db"):
+        configured(tiny_models).index.search("redes", 3)
