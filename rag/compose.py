@@ -130,8 +130,10 @@ class Fuente:
         """The writer of the index, to be used in a `with`."""
         return IndexWriter(self.config.index, self.embedder, self._chunker(), self.identity())
 
-    def ingest(self, paths: Sequence[str | Path], *, progress: Progress | None = None) -> SyncReport:
-        """Makes the index equal to these files and folders.
+    def ingest(
+        self, paths: Sequence[str | Path], *, keep_missing: bool = False, progress: Progress | None = None
+    ) -> SyncReport:
+        """Makes the index equal to these files and folders; `keep_missing` keeps what vanished from a folder.
 
         Raises: UnreadableFileError for a path that does not exist, IndexBusyError, IndexMismatchError.
         """
@@ -147,7 +149,7 @@ class Fuente:
             SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s) as reader,
             self.writer() as writer,
         ):
-            roots = [path for path in given if path.is_dir()]
+            roots = [] if keep_missing else [path for path in given if path.is_dir()]
             return writer.sync(files, roots, reader.read, skipped=left_out, progress=report)
 
     def reindex(self, *, progress: Progress | None = None) -> SyncReport:

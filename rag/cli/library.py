@@ -21,6 +21,7 @@ from rag.compose import Fuente, named_path
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are read with all below them.")],
     index: IndexOption = None,
+    keep_missing: Annotated[bool, typer.Option(help="Keep documents whose file vanished from a folder.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the index equal to these files and folders.
@@ -31,7 +32,7 @@ def ingest(
     prepare_missing(fuente, embedder_only=True)
     started = time.perf_counter()
     with sync_progress() as progress:
-        report = fuente.ingest(paths, progress=progress)
+        report = fuente.ingest(paths, keep_missing=keep_missing, progress=progress)
     seconds = time.perf_counter() - started
     if json:
         print_json(_report_json(report, seconds))

@@ -177,3 +177,14 @@ def test_a_damaged_store_is_said(fuente: Fuente, tiny_models: Path) -> None:
         path.write_bytes(b"garbage" * 1000)
     with pytest.raises(IndexDamagedError, match=r"fuente\.db"):
         configured(tiny_models).index.search("redes", 3)
+
+
+def test_what_vanished_leaves_unless_it_is_kept(fuente: Fuente) -> None:
+    gone = write("docs/a.txt", "Las redes aprenden pesos.")
+    write("docs/b.txt", "Los faros guían a los barcos.")
+    fuente.ingest(["docs"])
+    gone.unlink()
+    assert not fuente.ingest(["docs"], keep_missing=True).removed
+    assert len(fuente.index.sources()) == 2
+    assert fuente.ingest(["docs"]).removed == [str(gone.absolute())]
+    assert [Path(info.source).name for info in fuente.index.sources()] == ["b.txt"]
