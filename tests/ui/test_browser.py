@@ -204,7 +204,6 @@ def test_a_hostile_document_is_inert(visit):
 
 def test_settings_last_and_the_interface_changes_its_language(visit):
     page = visit()
-    page.get_by_text(EN.answer_settings).click()
     slider = page.get_by_role("slider").first
     slider.focus()
     slider.press("ArrowRight")
@@ -214,7 +213,6 @@ def test_settings_last_and_the_interface_changes_its_language(visit):
     page.get_by_placeholder(PT.ask_placeholder).wait_for()
     page.get_by_role("link", name=PT.documents).click()
     page.get_by_text(PT.library_title, exact=True).wait_for()
-    page.get_by_text(PT.answer_settings).click()
     assert page.get_by_role("slider").first.get_attribute("aria-valuenow") == chosen
 
 
