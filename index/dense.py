@@ -1,6 +1,7 @@
-"""Exact inner-product search over unit vectors with FAISS."""
+"""Inner-product search over unit vectors with FAISS, in shards."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import faiss
@@ -8,53 +9,116 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.embedder import Vectors
+from index.files import write
 
 Positions = NDArray[np.int64]
 
+# Lists and rounds of k-means of a shard: at 32k vectors 256 lists of 128, trained in a second.
+_VECTORS_PER_LIST = 128
+_TRAINING_ROUNDS = 8
+
+# On small machines one thread answers a question faster than two, and trains the same lists every time.
+faiss.omp_set_num_threads(1)
+
+
+def exact_shard(vectors: Vectors) -> faiss.Index:
+    """Vectors (N, D) as they are."""
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    return index
+
+
+def inverted_shard(vectors: Vectors) -> faiss.IndexIVF:
+    """Vectors (N, D) with 8 bits a dimension, in lists by their nearest centroid."""
+    lists = max(1, len(vectors) // _VECTORS_PER_LIST)
+    dimension = vectors.shape[1]
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(dimension), dimension, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+    index.cp.niter, index.cp.seed, index.cp.spherical = _TRAINING_ROUNDS, 0, True
+    # FAISS warns of few vectors a list; they are meant.
+    index.cp.min_points_per_centroid = 1
+    index.train(vectors)
+    index.add(vectors)
+    # Makes a vector's place known by its position.
+    index.make_direct_map(True)
+    return index
+
+
+def save_shard(index: faiss.Index, path: Path) -> None:
+    """Writes a shard and flushes it to disk."""
+    # Through Python: FAISS's own writer leaves the file unflushed.
+    write(path, faiss.serialize_index(index).data)
+
+
+def load_shard(path: Path) -> faiss.Index:
+    """The shard saved at `path`, memory-mapped; its checksum must have been verified before."""
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
 
 class DenseIndex:
-    """Cosine similarity of a question to every chunk; results are positions, not ids."""
+    """Cosine similarity of a question to every chunk; results are positions, counted through the shards."""
 
-    def __init__(self, index: faiss.Index) -> None:
-        self._index = index
-
-    @classmethod
-    def build(cls, batches: Iterable[Vectors], dimension: int) -> "DenseIndex":
-        """An index of vectors (N, D) in the order of their positions."""
-        index = faiss.IndexFlatIP(dimension)
-        for batch in batches:
-            index.add(batch)
-        return cls(index)
+    def __init__(self, shards: Sequence[faiss.Index], probes: int = 0) -> None:
+        """`probes` lists of each inverted shard are read for a question."""
+        self._shards = shards
+        self._probes = probes
+        self._starts = np.cumsum([0, *(shard.ntotal for shard in shards)])
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
-
-    def save(self, path: Path) -> None:
-        """Writes the index to `path`."""
-        faiss.write_index(self._index, str(path))
-
-    @classmethod
-    def load(cls, path: Path) -> "DenseIndex":
-        """The index saved at `path`, memory-mapped; its checksum must have been verified before."""
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
+        return int(self._starts[-1])
 
     def search(self, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None = None) -> tuple[Vectors, Positions]:
         """Scores and positions (Q, min(k, N)), best first; position -1 where fewer are allowed.
 
         `allowed` (N,) is a filter, applied before the best are taken.
         """
-        if len(self) == 0:
+        width = min(k, len(self))
+        if not width:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        parameters = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        scores, positions = self._index.search(queries, min(k, len(self)), params=parameters)
-        return scores, positions
+        scores: list[Vectors] = []
+        positions: list[Positions] = []
+        for shard, (start, end) in zip(self._shards, pairwise(self._starts.tolist()), strict=True):
+            found, places = self._search_shard(shard, queries, min(k, end - start), _part(allowed, start, end))
+            scores.append(np.where(places < 0, -np.inf, found))
+            positions.append(np.where(places < 0, -1, places + start))
+        return _best(np.hstack(scores), np.hstack(positions), width)
 
     def similarities(self, query: Vectors, positions: Positions) -> NDArray[np.float32]:
         """Cosine of one query (D,) to the vectors at `positions` (M,), float32 (M,)."""
-        if positions.size == 0:
-            return np.zeros(0, np.float32)
-        return np.asarray(self._index.reconstruct_batch(positions) @ query, np.float32)
+        similarities = np.zeros(len(positions), np.float32)
+        shards = np.searchsorted(self._starts, positions, "right") - 1
+        for number in np.unique(shards):
+            chosen = shards == number
+            vectors = self._shards[number].reconstruct_batch(positions[chosen] - self._starts[number])  # (m, D)
+            similarities[chosen] = vectors @ query
+        return similarities
+
+    def _search_shard(
+        self, shard: faiss.Index, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None
+    ) -> tuple[Vectors, Positions]:
+        selector = None
+        if allowed is not None:
+            if not allowed.any():
+                return np.zeros((len(queries), k), np.float32), np.full((len(queries), k), -1, np.int64)
+            bits = np.packbits(allowed, bitorder="little")
+            selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
+        if not isinstance(shard, faiss.IndexIVF):
+            parameters = faiss.SearchParameters(sel=selector) if selector else None  # type: ignore[call-arg]
+            return shard.search(queries, k, params=parameters)
+        # What passes a filter may lie in any list.
+        probes = shard.nlist if selector else min(self._probes, shard.nlist)
+        found = shard.search(queries, k, params=faiss.SearchParametersIVF(sel=selector, nprobe=probes))  # type: ignore[call-arg]
+        if probes < shard.nlist and (found[1] < 0).any():
+            return shard.search(queries, k, params=faiss.SearchParametersIVF(nprobe=shard.nlist))  # type: ignore[call-arg]
+        return found
+
+
+def _part(allowed: NDArray[np.bool_] | None, start: int, end: int) -> NDArray[np.bool_] | None:
+    return None if allowed is None else allowed[start:end]
+
+
+def _best(scores: Vectors, positions: Positions, k: int) -> tuple[Vectors, Positions]:
+    """The k best of each row (Q, M), best first; ties by position."""
+    order = np.lexsort((positions, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, order, 1).astype(np.float32), np.take_along_axis(positions, order, 1)

@@ -3,13 +3,17 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from ingest.tokens import TokenCounter
+from models.deferred import DeferredEmbedder
+from models.errors import DimensionError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -28,11 +32,14 @@ def prefixes_of(name: str) -> tuple[str, str]:
 
 
 class Embedder(Embeddings):
-    """A sentence-transformers model as unit vectors, and as LangChain `Embeddings`."""
+    """A sentence-transformers model as unit vectors, and as LangChain `Embeddings`.
+
+    A deferred model is loaded by the first text, or at once when its files do not tell its dimension.
+    """
 
     def __init__(
         self,
-        model: "SentenceTransformer",
+        model: "SentenceTransformer | DeferredEmbedder",
         *,
         name: str,
         revision: str = "",
@@ -44,12 +51,18 @@ class Embedder(Embeddings):
         self.revision = revision
         self.query_prefix = query_prefix
         self.passage_prefix = passage_prefix
-        self._model = model
+        self._deferred = model if isinstance(model, DeferredEmbedder) else DeferredEmbedder(lambda: model)
         self._batch_size = batch_size
-        dimension = model.get_embedding_dimension()
-        if dimension is None:
-            raise ValueError(f"{name}: the model does not state its dimension; choose a pooled embedding model")
-        self.dimension: int = dimension
+        self._loading = Lock()
+        self._loaded: SentenceTransformer | None = None
+        self.dimension: int = self._deferred.dimension or _stated_dimension(name, self._model())
+
+    def load(self) -> None:
+        """Loads the model now, so that the first text need not wait for it.
+
+        Raises: ModelError, one of its kinds.
+        """
+        self._model()
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (N, D) float32 of questions."""
@@ -69,21 +82,42 @@ class Embedder(Embeddings):
 
     def token_counter(self) -> TokenCounter:
         """Counts tokens as this model does."""
-        return TokenCounter(self._model.tokenizer.backend_tokenizer)
+        return TokenCounter(self._deferred.load_tokenizer or self._copied_tokenizer)
 
     def vector_key(self, text: str) -> bytes:
         """A 32-byte key under which the vector of a passage can be stored and found again."""
         identity = "\0".join((self.name, self.revision, str(self.dimension), self.passage_prefix, text))
         return hashlib.sha256(identity.encode()).digest()
 
+    def _copied_tokenizer(self) -> Tokenizer:
+        # Truncation and padding belong to the model that has the original.
+        return Tokenizer.from_str(self._model().tokenizer.backend_tokenizer.to_str())
+
+    def _model(self) -> "SentenceTransformer":
+        with self._loading:
+            if self._loaded is None:
+                model = self._deferred.load()
+                stated, found = self._deferred.dimension, model.get_embedding_dimension()
+                if stated is not None and stated != found:
+                    raise DimensionError(self.name, stated, found)
+                self._loaded = model
+            return self._loaded
+
     def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
         # sentence-transformers sorts by length, so batches waste little on padding.
-        vectors = self._model.encode(
+        vectors = self._model().encode(
             [prefix + text for text in texts],
             batch_size=self._batch_size,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
         return np.ascontiguousarray(vectors, np.float32)  # (N, D)
+
+
+def _stated_dimension(name: str, model: "SentenceTransformer") -> int:
+    dimension = model.get_embedding_dimension()
+    if dimension is None:
+        raise ValueError(f"{name}: the model does not state its dimension; choose a pooled embedding model")
+    return dimension

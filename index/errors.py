@@ -3,8 +3,11 @@
 StoreError
 ├── IndexNotFoundError   no index in the folder
 ├── IndexDamagedError    a file's checksum, size or relation is wrong
-├── IndexMismatchError   built with another embedder, prefix, dimension or chunking
+├── IndexMismatchError   built with another embedder, prefix, dimension or chunking, or by a newer version
+│   └── IndexOutdatedError   written by an older version; a writer migrates it
 ├── IndexBusyError       another process is writing
+├── IndexStorageError    the disk is full or refuses
+├── ArchiveError         a backup cannot be written or restored
 └── UnknownSourceError   no such document
 """
 
@@ -33,7 +36,19 @@ class IndexMismatchError(StoreError):
     pass
 
 
+class IndexOutdatedError(IndexMismatchError):
+    pass
+
+
 class IndexBusyError(StoreError):
+    pass
+
+
+class IndexStorageError(StoreError):
+    pass
+
+
+class ArchiveError(StoreError):
     pass
 
 

@@ -1,57 +1,99 @@
-"""BM25 over chunks, each analysed in its own language."""
+"""BM25 over chunks, each analysed in its own language, in shards with common statistics."""
 
+import hashlib
+from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Self
 
-import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
 from index.analysis import terms
+from index.files import read_array, write_array
 
 # Lucene's form with its usual constants. Source: Robertson & Zaragoza 2009, "The Probabilistic Relevance
-# Framework: BM25 and Beyond"; Kamphuis et al. 2020 for the variants.
+# Framework: BM25 and Beyond", section 3.3; Kamphuis et al. 2020, "Which BM25 Do You Mean?", for the variants.
 _K1 = 1.2
 _B = 0.75
 
 
-class LexicalIndex:
-    """BM25 scores of every chunk for a question."""
+@dataclass(frozen=True, slots=True)
+class LexicalShard:
+    """Postings of n passages: those of the t-th term lie at `offsets[t]:offsets[t + 1]`.
 
-    def __init__(self, bm25: bm25s.BM25, languages: Sequence[str]) -> None:
-        self._bm25 = bm25
-        self._languages = tuple(languages)
+    `terms` (T,) uint64 are hashes, ascending; `passages` (P,) uint32 positions within the shard; `counts` (P,) uint16
+    how often the term occurs in the passage; `lengths` (n,) uint32 terms of each passage.
+    """
+
+    terms: NDArray[np.uint64]
+    offsets: NDArray[np.int64]
+    passages: NDArray[np.uint32]
+    counts: NDArray[np.uint16]
+    lengths: NDArray[np.uint32]
 
     @classmethod
-    def build(cls, passages: Iterable[tuple[str, str]]) -> "LexicalIndex":
-        """An index of (text, language) pairs in the order of their positions; at least one."""
-        vocabulary: dict[str, int] = {}
-        corpus: list[list[int]] = []
-        languages: set[str] = set()
+    def build(cls, passages: Iterable[tuple[str, str]]) -> Self:
+        """The postings of (text, language) pairs in the order of their positions."""
+        found = array("Q")
+        lengths = array("I")
         for text, language in passages:
-            languages.add(language)
-            corpus.append([vocabulary.setdefault(term, len(vocabulary)) for term in terms(text, language)])
-        if not vocabulary:
-            # BM25 is not defined without a single term; the empty one is never asked for.
-            vocabulary, corpus = {"": 0}, [[0] for _ in corpus]
-        # Numbered in order of appearance, not by a set's order, so that equal input gives equal files.
-        bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
-        bm25.index((corpus, vocabulary), show_progress=False)
-        return cls(bm25, sorted(languages))
+            known = terms(text, language)
+            found.extend(map(_hash, known))
+            lengths.append(len(known))
+        hashes = np.frombuffer(found, np.uint64)
+        sizes = np.frombuffer(lengths, np.uint32) if lengths else np.zeros(0, np.uint32)
+        owners = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
+        # Stable: within a term the passages stay in order.
+        order = np.argsort(hashes, kind="stable")
+        hashes, owners = hashes[order], owners[order]
+        firsts = np.flatnonzero(_differs(hashes) | _differs(owners))  # of each (term, passage)
+        counts = np.diff(firsts, append=len(hashes))
+        heads = np.flatnonzero(_differs(hashes[firsts]))  # of each term
+        return cls(
+            terms=hashes[firsts][heads],
+            offsets=np.append(heads, len(firsts)).astype(np.int64),
+            passages=owners[firsts],
+            counts=np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16),
+            lengths=sizes,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes the shard into `folder` as .npy files."""
+        folder.mkdir(exist_ok=True)
+        for name in self.__slots__:
+            write_array(folder / f"{name}.npy", getattr(self, name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The shard saved in `folder`, memory-mapped."""
+        return cls(*(read_array(folder / f"{name}.npy") for name in cls.__slots__))
+
+    def postings(self, term: int) -> slice:
+        """Where a term's postings lie; empty for a term that no passage has."""
+        place = int(np.searchsorted(self.terms, np.uint64(term)))
+        if place == len(self.terms) or int(self.terms[place]) != term:
+            return slice(0, 0)
+        return slice(int(self.offsets[place]), int(self.offsets[place + 1]))
+
+
+class LexicalIndex:
+    """BM25 scores of every chunk for a question, the same however the chunks are spread over shards."""
+
+    def __init__(self, shards: Sequence[LexicalShard], languages: Sequence[str]) -> None:
+        self._shards = shards
+        self._languages = tuple(languages)
+        self._starts = np.cumsum([0, *(len(shard.lengths) for shard in shards)])
 
     @property
     def languages(self) -> tuple[str, ...]:
         """Languages of the indexed passages."""
         return self._languages
 
-    def save(self, folder: Path) -> None:
-        """Writes the index into `folder` as npy arrays and JSON."""
-        self._bm25.save(str(folder), show_progress=False)
-
-    @classmethod
-    def load(cls, folder: Path, languages: Sequence[str]) -> "LexicalIndex":
-        """The index saved in `folder`, memory-mapped."""
-        return cls(bm25s.BM25.load(str(folder), mmap=True, allow_pickle=False, show_progress=False), languages)
+    def __len__(self) -> int:
+        return int(self._starts[-1])
 
     def scores(self, question: str) -> NDArray[np.float32]:
         """BM25 of each passage (N,) float32.
@@ -59,8 +101,32 @@ class LexicalIndex:
         The question is analysed in every language of the corpus: a name or a cognate in a Spanish
         question then meets the stem that a Portuguese passage was indexed under.
         """
-        known = sorted({term for language in self._languages for term in terms(question, language)})
-        ids = self._bm25.get_tokens_ids(known)
-        if not ids:
-            return np.zeros(self._bm25.scores["num_docs"], np.float32)
-        return np.asarray(self._bm25.get_scores_from_ids(ids), np.float32)
+        scores = np.zeros(len(self), np.float32)
+        for term in sorted({_hash(term) for language in self._languages for term in terms(question, language)}):
+            places = [shard.postings(term) for shard in self._shards]
+            having = sum(place.stop - place.start for place in places)
+            inverse_frequency = np.log1p((len(self) - having + 0.5) / (having + 0.5))
+            for shard, norms, start, place in zip(self._shards, self._norms, self._starts, places, strict=False):
+                passages, counts = shard.passages[place], shard.counts[place].astype(np.float32)
+                scores[start + passages] += inverse_frequency * counts / (counts + norms[passages])
+        return scores
+
+    @cached_property
+    def _norms(self) -> list[NDArray[np.float32]]:
+        """What a passage's length adds to its counts, by shard (n,)."""
+        total = sum(int(shard.lengths.sum(dtype=np.int64)) for shard in self._shards)
+        average = total / max(len(self), 1) or 1.0
+        return [(_K1 * (1 - _B + _B * shard.lengths / average)).astype(np.float32) for shard in self._shards]
+
+
+@lru_cache(maxsize=200_000)
+def _hash(term: str) -> int:
+    """64 bits for a term; of a million terms, two are alike with a probability of 3e-8."""
+    return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _differs(values: NDArray[np.uint64] | NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Where a value differs from the one before it; the first one does."""
+    changed = np.ones(len(values), np.bool_)
+    changed[1:] = values[1:] != values[:-1]
+    return changed

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from index.embedder import Embedder, Vectors
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
+from index.filters import Filter
 from index.fusion import mixed, reciprocal_ranks, standardised
-from index.generation import Generation, current_number, open_current
+from index.generation import Generation, open_current
+from index.manifest import current_number
 from index.store import Store
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
@@ -74,36 +76,46 @@ class Index:
         """Lets the files be collected; the index answers no more."""
         self._generation.close()
 
-    def search(self, question: str, k: int, *, settings: SearchSettings | None = None) -> list[Hit]:
-        """The `k` best chunks for a question, best first."""
-        return self.search_many([question], k, settings=settings)[0]
+    def search(
+        self, question: str, k: int, *, settings: SearchSettings | None = None, where: Filter | None = None
+    ) -> list[Hit]:
+        """The `k` best chunks for a question, best first, out of those that meet the filter."""
+        return self.search_many([question], k, settings=settings, where=where)[0]
 
     def search_many(
-        self, questions: Sequence[str], k: int, *, settings: SearchSettings | None = None
+        self,
+        questions: Sequence[str],
+        k: int,
+        *,
+        settings: SearchSettings | None = None,
+        where: Filter | None = None,
     ) -> list[list[Hit]]:
         """The `k` best chunks for each question, all answered from one generation."""
         _positive(k)
         generation = self.generation
-        lexical = generation.lexical
-        if lexical is None:
+        if not len(generation.ids):
             return [[] for _ in questions]
         vectors = self.embedder.encode_queries(questions)  # (Q, D)
         chosen = settings or self.settings
+        allowed = generation.mask(where, self._store) if where else None
         return [
-            self._hits(generation, *_rank(generation, lexical.scores(question), vector, k, chosen), chosen.channel)
+            self._hits(generation, _rank(generation, question, vector, k, chosen, allowed), chosen.channel, where)
             for question, vector in zip(questions, vectors, strict=True)
         ]
 
-    def search_vector(self, vector: Vectors, k: int) -> list[Hit]:
-        """The `k` chunks nearest to a unit vector (D,) float32, best first."""
+    def search_vector(self, vector: Vectors, k: int, *, where: Filter | None = None) -> list[Hit]:
+        """The `k` chunks nearest to a unit vector (D,) float32, best first, out of those that meet the filter."""
         if vector.shape != (self.embedder.dimension,):
             raise ValueError(f"the vector has shape {vector.shape}, it must be ({self.embedder.dimension},)")
         _positive(k)
         generation = self.generation
         if not len(generation.dense):
             return []
-        scores, positions = generation.dense.search(vector[None, :], k)  # (1, K)
-        return self._hits(generation, positions[0], scores[0], scores[0], np.zeros_like(scores[0]), "dense")
+        allowed = generation.mask(where, self._store) if where else None
+        found, places = generation.dense.search(vector[None, :], k, allowed)  # (1, K)
+        positions, scores = places[0][places[0] >= 0], found[0][places[0] >= 0]
+        ranking = _Ranking(positions, scores, scores, np.zeros_like(scores))
+        return self._hits(generation, ranking, "dense", where)
 
     def document(self, document_id: str) -> Document | None:
         """A document of the current generation."""
@@ -120,17 +132,14 @@ class Index:
         generation = self.generation
         return self._store.source_infos(generation.number)
 
-    def _hits(
-        self,
-        generation: Generation,
-        positions: NDArray[np.int64],
-        scores: Vectors,
-        dense: Vectors,
-        lexical: Vectors,
-        channel: Channel,
-    ) -> list[Hit]:
-        ids = generation.ids[positions].tolist()
-        stored = self._store.chunks(ids, generation.number)
+    def collections(self) -> list[str]:
+        """Names of the collections of the current generation."""
+        generation = self.generation
+        return self._store.collections(generation.number)
+
+    def _hits(self, generation: Generation, ranking: "_Ranking", channel: Channel, where: Filter | None) -> list[Hit]:
+        ids = generation.ids[ranking.positions].tolist()
+        stored = self._store.chunks(ids, generation.number, where)
         missing = [chunk_id for chunk_id in ids if chunk_id not in stored]
         if missing:
             reason = f"chunk {missing[0]} is in {generation.folder.name} but not in the store"
@@ -138,14 +147,15 @@ class Index:
         return [
             Hit(
                 chunk=stored[chunk_id].chunk,
-                score=float(scores[i]),
+                score=float(ranking.scores[i]),
                 rank=i + 1,
                 channel=channel,
                 source=stored[chunk_id].source,
                 language=stored[chunk_id].language,
-                dense=float(dense[i]),
-                lexical=float(lexical[i]),
+                dense=float(ranking.dense[i]),
+                lexical=float(ranking.lexical[i]),
                 metadata=stored[chunk_id].metadata,
+                collection=stored[chunk_id].collection,
             )
             for i, chunk_id in enumerate(ids)
         ]
@@ -181,16 +191,32 @@ def _positive(k: int) -> None:
         raise ValueError(f"k={k} must be at least 1")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranking:
+    """Positions (K,) best first, with their scores, cosines and BM25 scores."""
+
+    positions: NDArray[np.int64]
+    scores: Vectors
+    dense: Vectors
+    lexical: Vectors
+
+
 def _rank(
-    generation: Generation, lexical_all: Vectors, vector: Vectors, k: int, settings: SearchSettings
-) -> tuple[NDArray[np.int64], Vectors, Vectors, Vectors]:
-    """Positions, scores, cosines and BM25 scores of the best k."""
+    generation: Generation,
+    question: str,
+    vector: Vectors,
+    k: int,
+    settings: SearchSettings,
+    allowed: NDArray[np.bool_] | None,
+) -> _Ranking:
     width = max(k, settings.candidates)
+    lexical_all = generation.lexical.scores(question)
     channels = []
     if settings.channel != "lexical":
-        channels.append(generation.dense.search(vector[None, :], width)[1][0])
+        nearest = generation.dense.search(vector[None, :], width, allowed)[1][0]
+        channels.append(nearest[nearest >= 0])
     if settings.channel != "dense":
-        channels.append(_top(lexical_all, width))
+        channels.append(_top(lexical_all if allowed is None else np.where(allowed, lexical_all, 0), width))
     positions = np.unique(np.concatenate(channels))
     dense = generation.dense.similarities(vector, positions)
     lexical = lexical_all[positions]
@@ -200,7 +226,7 @@ def _rank(
     else:
         scores = dense if settings.channel == "dense" else lexical
     order = np.lexsort((generation.ids[positions], -scores))[:k]
-    return positions[order], scores[order], dense[order], lexical[order]
+    return _Ranking(positions[order], scores[order], dense[order], lexical[order])
 
 
 def _fused(

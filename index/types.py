@@ -8,12 +8,15 @@ from ingest.types import Chunk
 
 Channel = Literal["dense", "lexical", "fused"]
 
+DEFAULT_COLLECTION = "default"
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A chunk found for a question. `rank` counts from 1; a higher `score` is better.
 
-    `source` is the file that the chunk comes from; `language` (ISO 639-1) and `metadata` are its document's.
+    `source` is the file that the chunk comes from, the first in the collection when several have the same content;
+    `language` (ISO 639-1) and `metadata` are its document's.
     `dense` is the cosine similarity to the question and `lexical` the BM25 score. On the channel "external"
     another program ranked, and the scores say nothing beyond the order.
     """
@@ -27,6 +30,7 @@ class Hit:
     dense: float
     lexical: float
     metadata: Mapping[str, str] = field(default_factory=dict)
+    collection: str = DEFAULT_COLLECTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """A stored file: its document, language, size and number of chunks."""
+    """A stored file: its document, language, size, number of chunks, and time of last change (ns)."""
 
     source: str
     document_id: str
@@ -91,3 +95,18 @@ class SourceInfo:
     characters: int
     pages: int
     metadata: dict[str, str] = field(default_factory=dict)
+    collection: str = DEFAULT_COLLECTION
+    modified_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DensePlan:
+    """How dense search is done: `kind` "exact" or "ivf" (inverted lists of 8-bit vectors, `probes` of them read).
+
+    `recall` is that of the ten best against exact search, on `reason` see the words; 1.0 for exact search.
+    """
+
+    kind: Literal["exact", "ivf"]
+    probes: int
+    recall: float
+    reason: str

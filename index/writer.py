@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from index.embedder import Embedder
@@ -19,19 +18,13 @@ from index.errors import (
     IndexNotFoundError,
     UnknownSourceError,
 )
-from index.generation import (
-    collect,
-    current_number,
-    folder_name,
-    highest_number,
-    publish,
-    read_ids,
-    read_manifest,
-    verify_files,
-)
+from index.manifest import Manifest, current_number, read_current, read_manifest, verify_files
+from index.planning import EXACT_CHUNKS
+from index.publishing import collect, highest_number, publish, shows
 from index.schema import Entry, StoredSource
-from index.store import Store, embedded_text
-from index.types import Failure, Identity, SyncProgress, SyncReport
+from index.store import embedded_text
+from index.store_writer import StoreWriter
+from index.types import DEFAULT_COLLECTION, Failure, Identity, SyncProgress, SyncReport
 from ingest.chunking import ChunkFunction
 from ingest.errors import IngestError
 from ingest.types import Chunk, Document
@@ -52,6 +45,7 @@ def _silent(_: SyncProgress) -> None:
 
 @dataclass(slots=True)
 class _Tally:
+    collection: str = DEFAULT_COLLECTION
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -72,8 +66,18 @@ class _Waiting:
 class IndexWriter:
     """Holds the write lock of an index from `with` to its end."""
 
-    def __init__(self, folder: Path, embedder: Embedder, chunk: ChunkFunction, identity: Identity) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        chunk: ChunkFunction,
+        identity: Identity,
+        *,
+        exact_chunks: int = EXACT_CHUNKS,
+    ) -> None:
+        """Up to `exact_chunks` chunks dense search is exact."""
         self._folder = folder
+        self._exact_chunks = exact_chunks
         self._embedder = embedder
         self._chunk = chunk
         self._identity = identity
@@ -81,7 +85,7 @@ class IndexWriter:
         self._waiting: list[_Waiting] = []
 
     def __enter__(self) -> Self:
-        """Raises: IndexBusyError, IndexMismatchError for another format, IndexDamagedError."""
+        """Raises: IndexBusyError, IndexMismatchError for a newer format, IndexDamagedError, IndexStorageError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         holder = self._folder / "writer.pid"
         try:
@@ -102,7 +106,11 @@ class IndexWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        try:
+            if error is None:
+                self._store.seal_file()
+        finally:
+            self._lock.release()
 
     def sync(
         self,
@@ -110,10 +118,11 @@ class IndexWriter:
         roots: Sequence[Path],
         read: ReadFunction,
         *,
+        collection: str = DEFAULT_COLLECTION,
         skipped: Sequence[str] = (),
         progress: ProgressFunction = _silent,
     ) -> SyncReport:
-        """Makes the index equal to `files`; what is stored under the folders `roots` and not in `files` leaves.
+        """Makes the collection equal to `files`; what it has under the folders `roots` and not in `files` leaves.
 
         A file that cannot be read is reported and, when an earlier state of it is stored, kept as it was.
         Paths are absolute.
@@ -122,15 +131,16 @@ class IndexWriter:
         """
         self._check_identity()
         files = list(dict.fromkeys(files))
-        tally = _Tally()
-        known = self._store.sources()
+        tally = _Tally(collection)
+        known = self._store.sources(collection)
         for number, path in enumerate(files):
             progress(SyncProgress("read", number, len(files), str(path)))
             self._visit(path, read, known, tally)
             self._flush(tally, progress, at_least=_BATCH_CHUNKS)
         self._flush(tally, progress)
         removed = _vanished(known, files, roots)
-        self._store.remove(removed, self._next)
+        if removed:
+            self._store.remove([(source, collection) for source in removed], self._next)
         progress(SyncProgress("publish", len(files), len(files)))
         generation = self.publish()
         return SyncReport(
@@ -138,7 +148,13 @@ class IndexWriter:
             tally.chunks, tally.embedded, generation,
         )  # fmt: skip
 
-    def add(self, documents: Iterable[Document], *, progress: ProgressFunction = _silent) -> None:
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        progress: ProgressFunction = _silent,
+    ) -> None:
         """Stores documents that are no files, such as texts given through LangChain, and publishes.
 
         A document takes the place of what its source showed before.
@@ -146,27 +162,30 @@ class IndexWriter:
         Raises: IndexMismatchError.
         """
         self._check_identity()
-        tally = _Tally()
+        tally = _Tally(collection)
         for document in documents:
-            if not self._is_shown(document):
+            if not self._is_shown(document, collection):
                 self._queue(document, (len(document.text), 0))
             self._flush(tally, progress, at_least=_BATCH_CHUNKS)
         self._flush(tally, progress)
         self.publish()
 
-    def remove(self, sources: Collection[str], *, missing_ok: bool = False) -> None:
-        """Takes sources out and publishes.
+    def remove(self, sources: Collection[str], *, collection: str | None = None, missing_ok: bool = False) -> None:
+        """Takes sources out of a collection, or of all, and publishes.
 
         Raises: UnknownSourceError, before anything is changed, when one is not stored, unless `missing_ok`;
         IndexMismatchError when a reindex was interrupted.
         """
         self._check_complete()
-        known = self._store.sources()
-        unknown = [source for source in sources if source not in known]
+        known = {
+            source: [name for name in found if collection in (None, name)]
+            for source, found in self._store.collections_of(sources).items()
+        }
+        unknown = [source for source, found in known.items() if not found]
         if unknown and not missing_ok:
             mend = "`fuente status --sources` lists what is stored"
             raise UnknownSourceError(self._folder, f"{unknown[0]} is not in this index", mend)
-        self._store.remove(sources, self._next)
+        self._store.remove([(source, name) for source, found in known.items() for name in found], self._next)
         self.publish()
 
     def reindex(self, *, progress: ProgressFunction = _silent) -> SyncReport:
@@ -174,7 +193,7 @@ class IndexWriter:
         # Marked first: if this is interrupted, nothing may publish a mixture of old and new vectors.
         self._store.set_identity(self._identity, complete=False)
         tally = _Tally()
-        ids = sorted({stored.document_id for stored in self._store.sources().values()})
+        ids = self._store.live_documents()
         for number, document_id in enumerate(ids):
             progress(SyncProgress("read", number, len(ids), document_id))
             document = self._store.document(document_id, self._next)
@@ -192,8 +211,9 @@ class IndexWriter:
         Raises: IndexMismatchError when a reindex was interrupted.
         """
         self._check_complete()
-        if self._store.newest_change() > self._current or not self._is_sound():
-            publish(self._folder, self._store, self._store.identity(), self._next)
+        sound = self._sound_manifest()
+        if sound is None or self._store.newest_change() > self._current or not shows(self._store, sound):
+            publish(self._folder, self._store, self._next, previous=sound, exact_chunks=self._exact_chunks)
             self._current = self._next
         self._store.prune(collect(self._folder, self._current))
         return self._current
@@ -202,12 +222,12 @@ class IndexWriter:
     def _next(self) -> int:
         return self._current + 1
 
-    def _open_store(self) -> Store:
+    def _open_store(self) -> StoreWriter:
         path = self._folder / "fuente.db"
         try:
-            return Store.open(path)
+            return StoreWriter.open(path)
         except IndexNotFoundError:
-            return Store.create(path, self._identity)
+            return StoreWriter.create(path, self._identity)
 
     def _newest_number(self) -> int:
         """Number of the newest generation, which the next one follows; 0 when nothing was published yet.
@@ -246,17 +266,17 @@ class IndexWriter:
             tally.failed.append(Failure(source, error.rule, f"{error.reason}. {error.mend}"))
             return
         if stored is not None and stored.document_id == document.id:
-            self._store.touch(source, stat)
+            self._store.touch(source, tally.collection, stat)
             tally.unchanged.append(source)
             return
         (tally.changed if stored else tally.added).append(source)
         # A moved or copied file shows a document that is stored already: nothing to cut or embed.
-        if not self._store.link(source, document.id, stat, self._next):
+        if not self._store.link(source, tally.collection, document.id, stat, self._next):
             self._queue(document, stat)
 
-    def _is_shown(self, document: Document) -> bool:
+    def _is_shown(self, document: Document, collection: str) -> bool:
         """Whether the document's source shows it already, and nothing that waits would change that."""
-        stored = self._store.source(document.source)
+        stored = self._store.source(document.source, collection)
         awaited = any(waiting.document.source == document.source for waiting in self._waiting)
         return stored is not None and stored.document_id == document.id and not awaited
 
@@ -272,7 +292,7 @@ class IndexWriter:
         self._embed(list(chunks.values()), tally, progress)
         # Together: a transaction a document took 25 ms each, most of it flushing.
         entries = [Entry(each.document, each.stat, self._keyed(each.chunks)) for each in self._waiting]
-        self._store.put(entries, self._next)
+        self._store.put(entries, tally.collection, self._next)
         self._waiting = []
 
     def _embed(self, chunks: Sequence[Chunk], tally: _Tally, progress: ProgressFunction) -> None:
@@ -305,19 +325,17 @@ class IndexWriter:
         if not self._store.is_complete():
             raise IndexMismatchError(self._folder, "a reindex was interrupted", "Run `fuente reindex` to finish it")
 
-    def _is_sound(self) -> bool:
-        """Whether CURRENT names a generation that is whole and shows what is stored."""
+    def _sound_manifest(self) -> Manifest | None:
+        """The manifest of the current generation; None when it is not whole or was built otherwise."""
         try:
-            if current_number(self._folder) != self._current:
-                return False
-            folder = self._folder / folder_name(self._current)
-            manifest = read_manifest(folder)
-            verify_files(folder, manifest)
+            current = read_current(self._folder)
+            if current is None or current.number != self._current:
+                return None
+            manifest = read_manifest(self._folder, current)
+            verify_files(self._folder / current.folder_name, manifest)
         except IndexDamagedError:
-            return False
-        # Files and store may each be whole and yet not belong together, as after one was restored from a backup.
-        built_alike = manifest.identity == self._store.identity().as_dict()
-        return built_alike and np.array_equal(read_ids(folder), self._store.chunk_ids(self._current))
+            return None
+        return manifest if manifest.identity == self._store.identity().as_dict() else None
 
 
 def _pid(holder: Path) -> str:

@@ -1,6 +1,7 @@
 """Token counts of the embedder's own tokenizer, without loading its weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -14,16 +15,14 @@ _BATCH_TEXTS = 2048
 class TokenCounter:
     """Counts tokens, special tokens and prefixes not included."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        # A copy: truncation and padding belong to the embedder that shares the tokenizer.
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+    def __init__(self, tokenizer: Tokenizer | Callable[[], Tokenizer]) -> None:
+        """`tokenizer` may be a function that loads one, for this counter alone; it is called by the first count."""
+        self._source = tokenizer
 
     @classmethod
     def from_file(cls, path: Path) -> "TokenCounter":
-        """The counter of a `tokenizer.json`."""
-        return cls(Tokenizer.from_file(str(path)))
+        """The counter of a `tokenizer.json`, which is read by the first count."""
+        return cls(lambda: Tokenizer.from_file(str(path)))
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text."""
@@ -50,6 +49,15 @@ class TokenCounter:
                 parts = self.split(text[start:end], max_tokens)
                 spans += [Span(start + part.start, start + part.end) for part in parts]
         return spans
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        source = self._source
+        # A copy: truncation and padding belong to the embedder that shares the tokenizer.
+        tokenizer = Tokenizer.from_str(source.to_str()) if isinstance(source, Tokenizer) else source()
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def _cuts(self, text: str, max_tokens: int) -> Iterator[Span]:
         offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets

@@ -1,8 +1,9 @@
 """Where weights come from: named models, packages, folders and hub names; checks, conversion, devices."""
 
 from models.catalog import CATALOG, ModelSpec, get
+from models.deferred import DeferredEmbedder, defer_sentence_transformer
 from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
-from models.errors import ModelError, NotPreparedError, UnknownModelError
+from models.errors import DimensionError, ModelError, NotPreparedError, UnknownModelError
 from models.loading import load_causal_lm, load_sentence_transformer
 from models.prepare import is_prepared, prepare, verify
 from models.progress import Progress
@@ -11,7 +12,9 @@ from models.revision import revision_of
 
 __all__ = [
     "CATALOG",
+    "DeferredEmbedder",
     "DevicePlan",
+    "DimensionError",
     "HardwareReport",
     "ModelError",
     "ModelSpec",
@@ -19,6 +22,7 @@ __all__ = [
     "Progress",
     "ResolvedModel",
     "UnknownModelError",
+    "defer_sentence_transformer",
     "get",
     "hardware_report",
     "is_prepared",

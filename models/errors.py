@@ -7,6 +7,7 @@ ModelError
 ├── DownloadError           a package could not be fetched or does not hold its file
 ├── ChecksumError           a file is not the one that was published or written
 ├── ConversionError         a weight file is malformed or of an unknown layout
+├── DimensionError          a loaded model gives other vectors than its files say
 ├── DeviceError             a device or number type that is unknown or absent from this machine
 └── MissingDependencyError  an optional package is not installed
 """
@@ -73,6 +74,17 @@ class ConversionError(ModelError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}. Fetch the file again, or use another model.")
+
+
+class DimensionError(ModelError):
+    def __init__(self, name: str, stated: int, found: int | None) -> None:
+        self.name = name
+        self.stated = stated
+        self.found = found
+        super().__init__(
+            f"{name}: its files state vectors of {stated} dimensions, and the loaded model gives {found}. "
+            "Fetch its files again, or use another model."
+        )
 
 
 class DeviceError(ModelError):

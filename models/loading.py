@@ -56,6 +56,8 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     except ImportError as error:
         raise MissingDependencyError("sentence-transformers", "Running an embedder here") from error
 
+    # What is here already stays as it is, even with the network: another commit's vectors cannot be compared.
+    place = {} if resolved.snapshot is None else _pinned(resolved.snapshot)
     with quiet_transformers():
         try:
             model = SentenceTransformer(
@@ -63,11 +65,17 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
                 device=plan.device,
                 trust_remote_code=False,
                 local_files_only=resolved.local_files_only,
+                **place,
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.dtype_name)},
             )
         except (OSError, ValueError) as error:
             raise _load_error(resolved, error) from error
     return model.eval()
+
+
+def _pinned(snapshot: Path) -> dict[str, Any]:
+    """Where the snapshot lies in the hub's cache: CACHE/models--ORGANISATION--MODEL/snapshots/COMMIT."""
+    return {"revision": snapshot.name, "cache_folder": str(snapshot.parents[2])}
 
 
 def _load_error(resolved: ResolvedModel, error: Exception) -> ModelError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models import cache, catalog, gguf
+from models import cache, catalog, gguf, hub
 from models.catalog import ModelSpec
 from models.errors import ConversionError, NotPreparedError, UnknownModelError, UnsafeModelError
 from models.progress import Progress, Report, no_report
@@ -28,13 +28,20 @@ PICKLE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 class ResolvedModel:
     """Where a model is: `path_or_hub_id` is what the loaders pass on, `name` what the person asked for.
 
-    `local_files_only` is False only for a hub name when the network was allowed.
+    `local_files_only` is False only for a hub name when the network was allowed. `snapshot` is the folder of a hub
+    model whose weights are on this machine already; its name is the commit.
     """
 
     name: str
     path_or_hub_id: str
     kind: Kind
     local_files_only: bool = True
+    snapshot: Path | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files are; None for a hub model that was not fetched yet."""
+        return self.snapshot if self.kind == "hub" else Path(self.path_or_hub_id)
 
 
 def folder_of(spec: ModelSpec, cache_dir: Path) -> Path:
@@ -68,7 +75,7 @@ def resolve(
     if path.exists():
         return _local(name_or_path, path.resolve(), cache_dir, progress)
     if HUB_NAME.fullmatch(name_or_path):
-        return ResolvedModel(name_or_path, name_or_path, "hub", local_files_only=not allow_network)
+        return _of_hub(name_or_path, local_files_only=not allow_network)
     raise UnknownModelError(name_or_path, catalog.CATALOG)
 
 
@@ -82,13 +89,24 @@ def _packaged(spec: ModelSpec, cache_dir: Path) -> ResolvedModel:
 def _local(name: str, path: Path, cache_dir: Path, progress: Callable[[Progress], None] | None) -> ResolvedModel:
     if path.is_dir():
         _refuse_pickle(path)
-        if any(any(place.glob("*.safetensors")) for place in _weight_places(path)):
+        if _has_weights(path):
             return ResolvedModel(name, str(path), "folder")
         path = _only_gguf(name, path)
     if path.suffix.lower() != ".gguf":
         raise UnknownModelError(name, catalog.CATALOG)
     gguf.check_gguf(path)
     return ResolvedModel(name, str(_converted(path, cache_dir, progress or no_report)), "gguf")
+
+
+def _of_hub(name: str, *, local_files_only: bool) -> ResolvedModel:
+    snapshot = hub.snapshot_of(name)
+    # Without weights a fetch was interrupted, and the files that tell of the model may be missing, too.
+    fetched = snapshot if snapshot is not None and _has_weights(snapshot) else None
+    return ResolvedModel(name, name, "hub", local_files_only, fetched)
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(any(place.glob("*.safetensors")) for place in _weight_places(folder))
 
 
 def _weight_places(folder: Path) -> list[Path]:

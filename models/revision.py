@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 from models.cache import MANIFEST
 from models.resolve import ResolvedModel
@@ -11,15 +10,17 @@ _HEADER_BYTES = 2**20
 
 
 def revision_of(resolved: ResolvedModel) -> str:
-    """16 hexadecimal digits that change with the weights; "hub" for a hub name, whose files are not read.
+    """Hexadecimal digits that change with the weights; "hub" for a hub model that is not on this machine.
 
-    A prepared model answers with its pinned source hash. For a folder of the user, names, sizes and the first
-    MiB of each weight file are hashed: reading all of a large model at every start would take longer than
-    loading it.
+    A hub model answers with its commit, a prepared model with its pinned source hash. For a folder of the user,
+    names, sizes and the first MiB of each weight file are hashed: reading all of a large model at every start
+    would take longer than loading it.
     """
-    if resolved.kind == "hub":
+    folder = resolved.folder
+    if folder is None:
         return "hub"
-    folder = Path(resolved.path_or_hub_id)
+    if resolved.kind == "hub":
+        return folder.name
     if resolved.kind in ("packaged", "gguf"):
         origin = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["origin"]
         return hashlib.sha256("".join(origin["sha256"]).encode()).hexdigest()[:16]

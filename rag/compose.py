@@ -3,8 +3,10 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import models
@@ -47,13 +49,20 @@ class Fuente:
 
     @cached_property
     def embedder(self) -> Embedder:
-        """Raises: NotPreparedError, UnknownModelError, MissingDependencyError."""
+        """Turns texts into vectors; its model is loaded by the first text.
+
+        Raises: NotPreparedError, UnknownModelError; DownloadError when a hub model cannot be fetched.
+        """
         section = self.config.models
         resolved = models.resolve(section.embedder, section.cache, allow_network=section.network)
-        plan = models.plan_device(section.device, role="embedder")
+        model: Any = models.defer_sentence_transformer(resolved, section.device)
+        if resolved.folder is None:
+            # A hub model that is not on this machine: its commit is known once it was fetched.
+            model = model.load()
+            resolved = models.resolve(section.embedder, section.cache, allow_network=section.network)
         query, passage = prefixes_of(section.embedder)
         return Embedder(
-            models.load_sentence_transformer(resolved, plan),
+            model,
             name=section.embedder,
             revision=models.revision_of(resolved),
             query_prefix=query if section.query_prefix is None else section.query_prefix,
@@ -99,7 +108,8 @@ class Fuente:
         return self.answerer_over(self.retriever)
 
     def answerer_over(self, retriever: Search) -> Answerer:
-        """Answers from the passages of any search."""
+        """Answers from the passages of any search. All models are loaded, so that the first answer need not wait."""
+        self.embedder.load()
         section = self.config.generation
         return Answerer(
             retriever,
@@ -128,6 +138,9 @@ class Fuente:
 
     def writer(self) -> IndexWriter:
         """The writer of the index, to be used in a `with`."""
+        if not (self.config.index / "fuente.db").exists():
+            # A new index needs the model anyhow, and one that cannot be loaded should leave nothing behind.
+            self.embedder.load()
         return IndexWriter(self.config.index, self.embedder, self._chunker(), self.identity())
 
     def ingest(
@@ -142,15 +155,47 @@ class Fuente:
         skipped: list[Path] = []
         # The index may lie among the documents: its own JSON files are none of them, the uploads below it are.
         index = named_path(self.config.index)
-        files = [path for path in discover(given, on_skip=skipped.append) if not _is_generated(path, index)]
+        generated = str(index / "gen-")
+        files = [path for path in discover(given, on_skip=skipped.append) if not str(path).startswith(generated)]
         left_out = [str(path) for path in skipped if not path.is_relative_to(index)]
         report = progress or (lambda _: None)
+        # Closed, not entered: its process starts with the first file that is new.
         with (
-            SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s) as reader,
+            closing(SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s)) as reader,
             self.writer() as writer,
         ):
             roots = [] if keep_missing else [path for path in given if path.is_dir()]
             return writer.sync(files, roots, reader.read, skipped=left_out, progress=report)
+
+    def follow(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        on_report: Callable[[SyncReport], None],
+        on_error: Callable[[Exception], None] | None = None,
+        stop: Event | None = None,
+        keep_missing: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        """Ingests these files and folders, and again whenever they change, until `stop` is set.
+
+        `on_report` is given the first report and then each that tells of a change. `on_error` is given what keeps a
+        later sync from being done, such as an index that another process writes to; by default it is logged. It is
+        tried again soon.
+
+        Raises: what `ingest` raises, at the first sync only.
+        """
+        # Imported here: the command line watches only when it is asked to.
+        from rag.watching import follow, settled_changes
+
+        roots = [named_path(path) for path in paths]
+        index, settle_s = named_path(self.config.index), self.config.ingest.settle_s
+        follow(
+            lambda: self.ingest(roots, keep_missing=keep_missing, progress=progress),
+            settled_changes(roots, index=index, stop=stop or Event(), settle_s=settle_s),
+            on_report,
+            on_error or (lambda error: _log.warning("%s", error)),
+        )
 
     def reindex(self, *, progress: Progress | None = None) -> SyncReport:
         """Cuts and embeds the stored texts anew, as configured now."""
@@ -202,7 +247,3 @@ class Fuente:
 def named_path(path: str | Path) -> Path:
     """The absolute path under which a file is stored and cited; without "..", and links are not followed."""
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
-
-
-def _is_generated(path: Path, index: Path) -> bool:
-    return path.is_relative_to(index) and path.relative_to(index).parts[0].startswith("gen-")

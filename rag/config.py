@@ -74,6 +74,8 @@ class IngestConfig(_Section):
     """Most tokens in a chunk, counted by the embedder's tokenizer."""
     min_chunk_tokens: int = Field(default=48, ge=0)
     """Shorter sections are joined with the next one."""
+    settle_s: float = Field(default=0.5, gt=0, le=60)
+    """Folders under watch are read when nothing has changed in them for so long."""
 
 
 class RetrievalConfig(_Section):

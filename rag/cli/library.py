@@ -1,6 +1,8 @@
 """Commands that change or describe the index."""
 
 import time
+from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +10,7 @@ import typer
 
 import models
 from index.errors import UnknownSourceError
-from index.generation import current_number
+from index.manifest import current_number
 from index.store import Store
 from index.types import SourceInfo, SyncReport
 from rag.cli.options import IndexOption, JsonOption, app, configured
@@ -22,6 +24,7 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are read with all below them.")],
     index: IndexOption = None,
     keep_missing: Annotated[bool, typer.Option(help="Keep documents whose file vanished from a folder.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and do it again whenever they change.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Make the index equal to these files and folders.
@@ -30,12 +33,15 @@ def ingest(
     """
     fuente = configured(index)
     prepare_missing(fuente, embedder_only=True)
+    if watch:
+        _follow(fuente, paths, keep_missing, json)
+        return
     started = time.perf_counter()
     with sync_progress() as progress:
         report = fuente.ingest(paths, keep_missing=keep_missing, progress=progress)
     seconds = time.perf_counter() - started
     if json:
-        print_json(_report_json(report, seconds))
+        print_json({**_report_json(report), "seconds": round(seconds, 3)})
     else:
         _print_report(report, seconds)
     named = {str(named_path(path)) for path in paths}
@@ -55,7 +61,7 @@ def reindex(index: IndexOption = None, json: JsonOption = False) -> None:
         report = fuente.reindex(progress=progress)
     seconds = time.perf_counter() - started
     if json:
-        print_json(_report_json(report, seconds))
+        print_json({**_report_json(report), "seconds": round(seconds, 3)})
     else:
         out.print(f"{report.chunks} chunks ({report.embedded} embedded) · {seconds:.1f} s")
 
@@ -131,6 +137,27 @@ def prepare_missing(fuente: Fuente, *, embedder_only: bool = False) -> None:
         prepare_models(missing, cache)
 
 
+def _follow(fuente: Fuente, paths: list[Path], keep_missing: bool, json: bool) -> None:
+    """Ingests until Ctrl-C, with a line for each report, in JSON as well."""
+
+    def show(report: SyncReport) -> None:
+        drawing.close()  # the first sync alone is waited for
+        now = datetime.now().astimezone()
+        if json:
+            print_json({**_report_json(report), "time": now.isoformat(timespec="seconds")}, indent=None)
+        else:
+            out.print(f"{now:%H:%M:%S} {_summary(report)}")
+            _print_failures(report)
+
+    with ExitStack() as drawing, suppress(KeyboardInterrupt):
+        progress = drawing.enter_context(sync_progress())
+        fuente.follow(paths, on_report=show, on_error=_tell, keep_missing=keep_missing, progress=progress)
+
+
+def _tell(error: Exception) -> None:
+    notes.print("error:", " ".join(plain(str(error)).split()))
+
+
 def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]:
     """Stored paths that a person means: the path itself, all below a folder, or a unique file name."""
     path = str(named_path(source))
@@ -146,15 +173,23 @@ def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]
 
 
 def _print_report(report: SyncReport, seconds: float) -> None:
-    parts = [f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")]
-    out.print(", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded) · {seconds:.1f} s")
-    for failure in report.failed:
-        notes.print(f"  {failure.rule}: {plain(failure.source)}: {plain(failure.reason)}")
+    out.print(f"{_summary(report)} · {seconds:.1f} s")
+    _print_failures(report)
     if report.skipped:
         notes.print(f"  {len(report.skipped)} files of other kinds in these folders were left out")
 
 
-def _report_json(report: SyncReport, seconds: float) -> dict[str, Any]:
+def _summary(report: SyncReport) -> str:
+    parts = [f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")]
+    return ", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded)"
+
+
+def _print_failures(report: SyncReport) -> None:
+    for failure in report.failed:
+        notes.print(f"  {failure.rule}: {plain(failure.source)}: {plain(failure.reason)}")
+
+
+def _report_json(report: SyncReport) -> dict[str, Any]:
     return {
         "added": list(report.added),
         "changed": list(report.changed),
@@ -165,7 +200,6 @@ def _report_json(report: SyncReport, seconds: float) -> dict[str, Any]:
         "chunks": report.chunks,
         "embedded": report.embedded,
         "generation": report.generation,
-        "seconds": round(seconds, 3),
     }
 
 

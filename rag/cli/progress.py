@@ -19,6 +19,8 @@ from index.types import SyncProgress
 from rag.cli.rendering import notes
 
 _SECONDS_BETWEEN_LINES = 5.0
+# Files that did not change go by at tens of thousands a second, and moving the bar takes longer than looking at one.
+_SECONDS_BETWEEN_MOVES = 0.1
 
 
 @contextmanager
@@ -75,10 +77,21 @@ class _Meter:
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, tuple[float, int]] = {}
         self._last_line = time.monotonic()
+        self._last: tuple[str, int, int, str] | None = None
+        self._last_move = 0.0
 
     def show(self, label: str, done: int, total: int, unit: str) -> None:
         """Moves a stage to `done` of `total`; `total` 0 is unknown."""
         now = time.monotonic()
+        if self._last is not None and self._last[0] != label:
+            self._move(now, *self._last)  # a stage is left where it ended
+            self._last_move = 0.0
+        self._last = (label, done, total, unit)
+        if now - self._last_move >= _SECONDS_BETWEEN_MOVES:
+            self._last_move = now
+            self._move(now, *self._last)
+
+    def _move(self, now: float, label: str, done: int, total: int, unit: str) -> None:
         begun, first = self._started.setdefault(label, (now, done))
         rate = (done - first) / (now - begun) if now > begun else 0.0
         speed = f"{rate:.1f} {unit}/s".replace(" /", "/") if rate > 0 else ""

@@ -24,10 +24,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, indent: int | None = 2) -> None:
     """One JSON object on standard output; control characters are escaped, so that nothing is lost."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+    sys.stdout.flush()  # a reader of a pipe wants each object when it is told
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,10 +96,12 @@ class Library:
     def source(self, name: str) -> str:
         return str(self.files / f"{name}.txt")
 
-    def writer(self) -> IndexWriter:
+    read = staticmethod(read)
+
+    def writer(self, **options: Any) -> IndexWriter:
         embedder = self.embedder
         chunker = Chunker(embedder.token_counter(), max_tokens=self.chunk_tokens, min_tokens=4)
-        return IndexWriter(self.folder, embedder, chunker, self.identity)
+        return IndexWriter(self.folder, embedder, chunker, self.identity, **options)
 
     def sync(self, reading: Callable[[Path, str], Document] = read) -> SyncReport:
         with self.writer() as writer:
@@ -113,7 +116,7 @@ class Library:
 
     def generation_files(self) -> dict[str, bytes]:
         """Content of every file of the current generation, by relative path."""
-        current = self.folder / (self.folder / "CURRENT").read_text()
+        current = self.folder / (self.folder / "CURRENT").read_text().split()[0]
         return {str(p.relative_to(current)): p.read_bytes() for p in sorted(current.rglob("*")) if p.is_file()}
 
 

@@ -1,9 +1,13 @@
 """Texts become unit vectors."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from index.embedder import Embedder, prefixes_of
+from models.deferred import DeferredEmbedder
+from models.errors import DimensionError
 from tests.index.library import DIMENSION, HashedModel
 
 
@@ -61,3 +65,52 @@ def test_prefixes_follow_the_family_in_the_name(name: str, prefixes: tuple[str, 
 
 def test_tokens_are_counted_by_the_model() -> None:
     assert embedder(HashedModel()).token_counter().counts(["uno dos tres"]) == [3]
+
+
+class Loader:
+    """Loads a model and counts how often."""
+
+    def __init__(self, dimension: int = DIMENSION) -> None:
+        self.model = HashedModel(dimension)
+        self.calls = 0
+
+    def __call__(self) -> HashedModel:
+        self.calls += 1
+        return self.model
+
+
+def test_a_deferred_model_is_loaded_by_the_first_text_and_once() -> None:
+    load = Loader()
+    ours = Embedder(DeferredEmbedder(load, DIMENSION), name="hashed")
+    ours.vector_key("gato")
+    assert (ours.dimension, ours.encode_queries([]).shape, load.calls) == (DIMENSION, (0, DIMENSION), 0)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(ours.embed_query, ["gato"] * 16))
+    assert found == [Embedder(HashedModel(), name="hashed").embed_query("gato")] * 16  # type: ignore[arg-type]
+    ours.load()
+    assert load.calls == 1
+
+
+def test_a_deferred_model_that_does_not_tell_its_dimension_is_loaded_at_once() -> None:
+    load = Loader(8)
+    assert Embedder(DeferredEmbedder(load), name="hashed").dimension == 8
+    assert load.calls == 1
+
+
+def test_a_loaded_model_must_be_what_its_files_say() -> None:
+    ours = Embedder(DeferredEmbedder(Loader(8), DIMENSION), name="hashed")
+    for _ in range(2):
+        with pytest.raises(DimensionError, match=f"hashed: its files state vectors of {DIMENSION} .* gives 8"):
+            ours.encode_passages(["gato"])
+
+
+def test_tokens_are_counted_without_the_model_where_its_tokenizer_can_be_loaded() -> None:
+    load = Loader()
+    deferred = DeferredEmbedder(load, DIMENSION, lambda: HashedModel().tokenizer.backend_tokenizer)
+    assert Embedder(deferred, name="hashed").token_counter().counts(["uno dos"]) == [2]
+    assert load.calls == 0
+    counter = Embedder(DeferredEmbedder(load, DIMENSION), name="hashed").token_counter()
+    assert load.calls == 0
+    load.model.tokenizer.backend_tokenizer.enable_truncation(1)
+    assert counter.counts(["uno dos"]) == [2]
+    assert load.model.tokenizer.backend_tokenizer.truncation is not None

@@ -11,56 +11,59 @@ import pytest
 
 import index.generation
 from index.errors import IndexDamagedError
-from index.generation import (
-    Generation,
-    collect,
-    current_number,
-    folder_name,
-    highest_number,
-    open_current,
-    publish,
-    read_manifest,
-)
+from index.generation import Generation, open_current
+from index.manifest import Current, current_number, folder_name, read_current, read_manifest
+from index.publishing import collect, highest_number, publish
 from index.schema import Entry
 from index.store import Store
-from index.types import Identity
+from index.store_writer import StoreWriter
+from index.types import DEFAULT_COLLECTION, Identity
 from ingest.types import Chunk, Document
 
 IDENTITY = Identity("e", "r", 4, "q: ", "p: ", 256, 48)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "fuente.db", IDENTITY)
+def store(tmp_path: Path) -> StoreWriter:
+    return StoreWriter.create(tmp_path / "fuente.db", IDENTITY)
 
 
-def put(store: Store, name: str, generation: int, *, texts: int = 2) -> None:
+def put(store: StoreWriter, name: str, generation: int, *, texts: int = 2) -> None:
     document = Document(name, f"{name}.txt", name, (), "es", {}, name)
     chunks = [
         (Chunk(hash_of(name, n), name, f"{name} pescado {n}", n, n + 1, None, ()), f"{name}{n}".ljust(32).encode())
         for n in range(texts)
     ]
     store.add_vectors({key: np.full(4, 0.5, np.float32) for _, key in chunks})
-    store.put([Entry(document, (1, 1), chunks)], generation)
+    store.put([Entry(document, (1, 1), chunks)], DEFAULT_COLLECTION, generation)
 
 
 def hash_of(name: str, number: int) -> int:
     return int.from_bytes(f"{name}{number}".encode()[-7:], "big")
 
 
-def build(store: Store, number: int) -> Path:
-    publish(store.path.parent, store, IDENTITY, number)
+def build(store: StoreWriter, number: int) -> Path:
+    publish(store.path.parent, store, number)
     return store.path.parent / folder_name(number)
 
 
-def test_a_published_generation_opens(store: Store) -> None:
+def current(store: Store) -> Current:
+    found = read_current(store.path.parent)
+    assert found is not None
+    return found
+
+
+def opened(store: Store) -> Generation:
+    return Generation(store.path.parent, current(store))
+
+
+def test_a_published_generation_opens(store: StoreWriter) -> None:
     put(store, "gato", 1)
     put(store, "perro", 1)
     build(store, 1)
     generation = open_current(store.path.parent)
     assert generation is not None
-    assert (generation.number, len(generation.dense), generation.ids.tolist()) == (1, 4, store.chunk_ids(1).tolist())
-    assert generation.lexical is not None
+    assert (generation.number, len(generation.dense), generation.ids.tolist()) == (1, 4, store.outline(1).ids.tolist())
     assert np.flatnonzero(generation.lexical.scores("gato")).tolist() == [0, 1]
     assert (generation.manifest.documents, generation.manifest.chunks) == (2, 4)
     assert generation.manifest.identity == IDENTITY.as_dict()
@@ -68,11 +71,11 @@ def test_a_published_generation_opens(store: Store) -> None:
     generation.close()
 
 
-def test_an_empty_generation_opens(store: Store) -> None:
+def test_an_empty_generation_opens(store: StoreWriter) -> None:
     build(store, 1)
     generation = open_current(store.path.parent)
     assert generation is not None
-    assert (len(generation.dense), generation.lexical) == (0, None)
+    assert (len(generation.dense), len(generation.lexical), len(generation.ids)) == (0, 0, 0)
     generation.close()
 
 
@@ -82,7 +85,21 @@ def test_nothing_published_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"garbage", b"gen-", b"gen-1", b"gen-000000", b"gen--00001", b"\xff\xfe", b"../gen-000001", b"7"]
+    "content",
+    [
+        b"",
+        b"garbage",
+        b"gen-",
+        b"gen-1",
+        b"gen-000000",
+        b"gen--00001",
+        b"\xff\xfe",
+        b"../gen-000001",
+        b"7",
+        b"gen-000001",
+        b"gen-000001 " + b"0" * 63,
+        b"gen-000001 " + b"0" * 64,
+    ],
 )
 def test_a_current_that_names_no_generation_is_damage(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "CURRENT").write_bytes(content)
@@ -97,7 +114,7 @@ def test_a_current_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
 
 
 def test_numbers_beyond_six_digits_are_names_too(tmp_path: Path) -> None:
-    (tmp_path / "CURRENT").write_text(folder_name(12_345_678))
+    (tmp_path / "CURRENT").write_bytes(Current(12_345_678, "0" * 64).to_text())
     assert current_number(tmp_path) == 12_345_678
 
 
@@ -108,58 +125,72 @@ def test_the_highest_number_counts_whole_names_alone(tmp_path: Path) -> None:
     assert highest_number(tmp_path) == 11
 
 
-def test_a_flipped_bit_anywhere_is_found(store: Store) -> None:
+def test_a_flipped_bit_anywhere_is_found(store: StoreWriter) -> None:
     put(store, "gato", 1)
     folder = build(store, 1)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    assert len(files) >= 7
+    assert len(files) >= 9
     for path in files:
         content = path.read_bytes()
         for at in sorted({0, len(content) // 2, len(content) - 1, *range(7, len(content), max(len(content) // 9, 1))}):
             path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
             with pytest.raises(IndexDamagedError):
-                Generation(folder)
+                opened(store)
         path.write_bytes(content)
-    Generation(folder).close()
+    opened(store).close()
 
 
-def test_every_byte_of_the_manifest_counts(store: Store) -> None:
+def test_every_bit_of_current_counts(store: StoreWriter) -> None:
+    """Also one that makes it name an older generation that is whole."""
+    for number in (6, 7):
+        put(store, f"gato{number}", number)
+        build(store, number)
+    path = store.path.parent / "CURRENT"
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in range(8):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises(IndexDamagedError):
+                open_current(store.path.parent)
+
+
+def test_every_byte_of_the_manifest_counts(store: StoreWriter) -> None:
     folder = build(store, 1)
     content = (folder / "manifest.json").read_bytes()
     for at in range(len(content)):
         (folder / "manifest.json").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         with pytest.raises(IndexDamagedError):
-            read_manifest(folder)
+            read_manifest(store.path.parent, current(store))
     (folder / "manifest.json").write_bytes(content.replace(b"\n", b"\r\n"))
     with pytest.raises(IndexDamagedError):
-        read_manifest(folder)
+        read_manifest(store.path.parent, current(store))
 
 
-@pytest.mark.parametrize("name", ["dense.faiss", "ids.npy", "manifest.json"])
-def test_a_missing_file_is_damage(store: Store, name: str) -> None:
+@pytest.mark.parametrize("name", ["shard-0000/dense.faiss", "shard-0000/ids.npy", "manifest.json"])
+def test_a_missing_file_is_damage(store: StoreWriter, name: str) -> None:
     put(store, "gato", 1)
     folder = build(store, 1)
     (folder / name).unlink()
     with pytest.raises(IndexDamagedError, match=name):
-        Generation(folder)
+        opened(store)
 
 
-def test_a_generation_that_cannot_be_opened_is_not_held(store: Store) -> None:
+def test_a_generation_that_cannot_be_opened_is_not_held(store: StoreWriter) -> None:
     put(store, "gato", 1)
     broken = build(store, 1)
-    (broken / "ids.npy").write_bytes(b"x")
+    (broken / "shard-0000/ids.npy").write_bytes(b"x")
     with pytest.raises(IndexDamagedError) as caught:
-        Generation(broken)
+        opened(store)
     build(store, 2)
     collect(store.path.parent, 2)
     assert not broken.exists()
-    assert caught.value.path == broken / "ids.npy"  # the error, and so the frames, are still alive
+    assert caught.value.path == broken / "shard-0000/ids.npy"  # the error, and so the frames, are still alive
 
 
-def test_a_held_generation_is_collected_after_its_close(store: Store) -> None:
+def test_a_held_generation_is_collected_after_its_close(store: StoreWriter) -> None:
     put(store, "gato", 1)
     first = build(store, 1)
-    held, twice = Generation(first), Generation(first)
+    held, twice = opened(store), opened(store)
     build(store, 2)
     assert collect(store.path.parent, 2) == 1
     held.close()
@@ -170,10 +201,10 @@ def test_a_held_generation_is_collected_after_its_close(store: Store) -> None:
     assert not first.exists()
 
 
-def test_a_dropped_generation_is_let_go_without_a_warning(store: Store) -> None:
+def test_a_dropped_generation_is_let_go_without_a_warning(store: StoreWriter) -> None:
     put(store, "gato", 1)
-    first = build(store, 1)
-    held = Generation(first)
+    build(store, 1)
+    held = opened(store)
     assert len(held.ids) == 2
     del held
     gc.collect()
@@ -181,15 +212,18 @@ def test_a_dropped_generation_is_let_go_without_a_warning(store: Store) -> None:
     assert collect(store.path.parent, 2) == 2
 
 
-def test_another_process_holds_as_well(store: Store) -> None:
+def test_another_process_holds_as_well(store: StoreWriter) -> None:
     put(store, "gato", 1)
-    first = build(store, 1)
+    build(store, 1)
     program = (
-        "import sys; from pathlib import Path; from index.generation import Generation;"
-        "held = Generation(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from index.generation import open_current;"
+        "held = open_current(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(first)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(store.path.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "held\n"
@@ -200,7 +234,7 @@ def test_another_process_holds_as_well(store: Store) -> None:
     assert collect(store.path.parent, 2) == 2
 
 
-def test_leftovers_of_stopped_runs_are_cleared(store: Store) -> None:
+def test_leftovers_of_stopped_runs_are_cleared(store: StoreWriter) -> None:
     put(store, "gato", 1)
     build(store, 1)
     parent = store.path.parent
@@ -216,33 +250,31 @@ def test_leftovers_of_stopped_runs_are_cleared(store: Store) -> None:
 
 
 def test_a_generation_collected_while_it_is_opened_gives_way_to_the_next(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: StoreWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader reads CURRENT, then the writer publishes and collects, then the reader opens what it read."""
     put(store, "gato", 1)
     build(store, 1)
     parent = store.path.parent
+    answers = iter([current(store)])
     build(store, 2)
     collect(parent, 2)
-    answers = iter([1])
-    monkeypatch.setattr(
-        index.generation, "current_number", lambda folder: next(answers, None) or current_number(folder)
-    )
+    monkeypatch.setattr(index.generation, "read_current", lambda folder: next(answers, None) or read_current(folder))
     generation = open_current(parent)
     assert generation is not None
     assert generation.number == 2
     generation.close()
 
 
-def test_a_generation_replaced_before_it_was_held_is_let_go(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generation_replaced_before_it_was_held_is_let_go(
+    store: StoreWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It opens well, but the writer has already looked for holders and will delete its rows."""
     put(store, "gato", 1)
     first = build(store, 1)
+    answers = iter([current(store)])
     build(store, 2)
-    answers = iter([1])
-    monkeypatch.setattr(
-        index.generation, "current_number", lambda folder: next(answers, None) or current_number(folder)
-    )
+    monkeypatch.setattr(index.generation, "read_current", lambda folder: next(answers, None) or read_current(folder))
     generation = open_current(store.path.parent)
     assert generation is not None
     assert generation.number == 2
@@ -251,18 +283,18 @@ def test_a_generation_replaced_before_it_was_held_is_let_go(store: Store, monkey
     generation.close()
 
 
-def test_a_damaged_current_generation_raises(store: Store) -> None:
+def test_a_damaged_current_generation_raises(store: StoreWriter) -> None:
     put(store, "gato", 1)
-    (build(store, 1) / "ids.npy").unlink()
+    (build(store, 1) / "shard-0000/ids.npy").unlink()
     with pytest.raises(IndexDamagedError, match=r"ids\.npy"):
         open_current(store.path.parent)
 
 
-def test_chunks_without_vectors_are_not_published(store: Store) -> None:
+def test_chunks_without_vectors_are_not_published(store: StoreWriter) -> None:
     put(store, "gato", 1)
     build(store, 1)
     document = Document("b", "b.txt", "b", (), "es", {}, "b")
-    store.put([Entry(document, (1, 1), [(Chunk(77, "b", "b", 0, 1, None, ()), b"none")])], 2)
+    store.put([Entry(document, (1, 1), [(Chunk(77, "b", "b", 0, 1, None, ()), b"none")])], DEFAULT_COLLECTION, 2)
     with pytest.raises(IndexDamagedError, match="reindex"):
         build(store, 2)
     assert current_number(store.path.parent) == 1
@@ -271,7 +303,7 @@ def test_chunks_without_vectors_are_not_published(store: Store) -> None:
 def test_equal_stores_give_equal_files_whatever_the_order_and_the_hash_seed(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.index.test_generation import *\n"
-        "folder = Path(sys.argv[1]); folder.mkdir(); store = Store.create(folder / 'fuente.db', IDENTITY)\n"
+        "folder = Path(sys.argv[1]); folder.mkdir(); store = StoreWriter.create(folder / 'fuente.db', IDENTITY)\n"
         "[put(store, name, 1) for name in sys.argv[2:]]\n"
         "build(store, 1)"
     )

@@ -4,14 +4,22 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from index.lexical import LexicalIndex
+from index.lexical import LexicalIndex, LexicalShard
 
 PASSAGES = [("gato gato perro", "es"), ("perro", "es"), ("barco barco barco barco", "es")]
+
+
+def built(*shards: Sequence[tuple[str, str]]) -> LexicalIndex:
+    languages = sorted({language for shard in shards for _, language in shard})
+    return LexicalIndex([LexicalShard.build(shard) for shard in shards], languages)
 
 
 def bm25(term_frequency: int, document_frequency: int, length: int, mean_length: float, size: int) -> float:
@@ -22,7 +30,7 @@ def bm25(term_frequency: int, document_frequency: int, length: int, mean_length:
 
 def test_scores_are_those_computed_by_hand() -> None:
     mean = (3 + 1 + 4) / 3
-    index = LexicalIndex.build(PASSAGES)
+    index = built(PASSAGES)
     np.testing.assert_allclose(
         index.scores("¿gatos y perros?"),
         [bm25(2, 1, 3, mean, 3) + bm25(1, 2, 3, mean, 3), bm25(1, 2, 1, mean, 3), 0.0],
@@ -32,17 +40,17 @@ def test_scores_are_those_computed_by_hand() -> None:
 
 
 def test_a_word_asked_twice_counts_once() -> None:
-    index = LexicalIndex.build(PASSAGES)
+    index = built(PASSAGES)
     np.testing.assert_array_equal(index.scores("gato gatos gato"), index.scores("gato"))
 
 
 @pytest.mark.parametrize("question", ["", "elefante", "¿¡!?", "\uff9e"])
 def test_a_question_without_known_words_scores_nothing(question: str) -> None:
-    np.testing.assert_array_equal(LexicalIndex.build(PASSAGES).scores(question), np.zeros(3, np.float32))
+    np.testing.assert_array_equal(built(PASSAGES).scores(question), np.zeros(3, np.float32))
 
 
 def test_a_question_is_analysed_in_every_language_of_the_corpus() -> None:
-    index = LexicalIndex.build([("the contracts were signed", "en"), ("as informações", "pt"), ("los gatos", "es")])
+    index = built([("the contracts were signed", "en"), ("as informações", "pt"), ("los gatos", "es")])
     assert index.languages == ("en", "es", "pt")
     assert index.scores("contract")[0] > 0
     assert index.scores("informação")[1] > 0
@@ -50,26 +58,53 @@ def test_a_question_is_analysed_in_every_language_of_the_corpus() -> None:
 
 
 def test_save_and_load_score_alike(tmp_path: Path) -> None:
-    built = LexicalIndex.build(PASSAGES)
-    built.save(tmp_path / "lexical")
-    loaded = LexicalIndex.load(tmp_path / "lexical", built.languages)
+    shard = LexicalShard.build(PASSAGES)
+    shard.save(tmp_path / "lexical")
+    loaded = LexicalIndex([LexicalShard.load(tmp_path / "lexical")], ["es"])
     for question in ("gato", "perro barco", "elefante"):
-        np.testing.assert_array_equal(loaded.scores(question), built.scores(question))
+        np.testing.assert_array_equal(loaded.scores(question), built(PASSAGES).scores(question))
 
 
-def test_passages_without_words_are_kept_and_never_found(tmp_path: Path) -> None:
-    index = LexicalIndex.build([("---", "es"), ("gato", "es"), ("", "es")])
+def test_shards_score_as_one(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    words = np.array([f"palabra{number}" for number in range(40)])
+    passages = [(" ".join(random.choice(words, random.integers(0, 30))), "es") for _ in range(60)]
+    whole = built(passages)
+    for cuts in ([20, 20], [1, 59], [0, 60]):
+        parts = built(passages[: cuts[0]], passages[cuts[0] : sum(cuts)], passages[sum(cuts) :])
+        for question in ("palabra1 palabra7 palabra30", "palabra2", "nada"):
+            np.testing.assert_array_equal(parts.scores(question), whole.scores(question))
+
+
+def test_scores_are_those_of_bm25s() -> None:
+    """The reference implementation of Lucene's BM25, fed with the same terms."""
+    random = np.random.default_rng(1)
+    words = np.array([f"palabra{number}" for number in range(200)])
+    corpus = [[str(word) for word in random.choice(words, 50, p=_zipf(200))] for _ in range(300)]
+    reference = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
+    reference.index(corpus, show_progress=False)
+    index = built([(" ".join(passage), "xx") for passage in corpus])
+    for question in (["palabra0", "palabra3"], ["palabra150"], ["palabra1", "palabra199", "palabra77"]):
+        expected = reference.get_scores(question)
+        np.testing.assert_allclose(index.scores(" ".join(question)), expected, rtol=1e-4, atol=1e-6)
+
+
+def _zipf(size: int) -> NDArray[np.float64]:
+    weights = 1 / np.arange(1, size + 1)
+    return weights / weights.sum()
+
+
+def test_passages_without_words_are_kept_and_never_found() -> None:
+    index = built([("---", "es"), ("gato", "es"), ("", "es")])
     assert np.flatnonzero(index.scores("gato")).tolist() == [1]
-    blank = LexicalIndex.build([("---", "es"), ("!", "es")])
-    blank.save(tmp_path / "lexical")
-    for each in (blank, LexicalIndex.load(tmp_path / "lexical", blank.languages)):
-        np.testing.assert_array_equal(each.scores("gato"), np.zeros(2, np.float32))
+    np.testing.assert_array_equal(built([("---", "es"), ("!", "es")]).scores("gato"), np.zeros(2, np.float32))
+    assert built().scores("gato").shape == built([]).scores("gato").shape == (0,)
 
 
 def test_files_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from index.lexical import LexicalIndex;"
-        "LexicalIndex.build([(f'gato perro{n} barco{n % 7} mesa', 'es') for n in range(50)]).save(Path(sys.argv[1]))"
+        "import sys; from pathlib import Path; from index.lexical import LexicalShard;"
+        "LexicalShard.build([(f'gato perro{n} barco{n % 7} mesa', 'es') for n in range(50)]).save(Path(sys.argv[1]))"
     )
     contents = []
     for seed in ("1", "2"):

@@ -9,7 +9,7 @@ import pytest
 
 from index.errors import IndexMismatchError, IndexNotFoundError
 from index.fusion import mixed, standardised
-from index.generation import current_number
+from index.manifest import current_number
 from index.search import Index, SearchSettings
 from tests.index.library import TEXTS, HashedModel, Library, found
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from index.errors import IndexBusyError, IndexDamagedError, IndexMismatchError, UnknownSourceError
-from index.generation import current_number, open_current
+from index.generation import open_current
+from index.manifest import current_number, folder_name
 from index.store import Store
 from index.types import SyncProgress
 from ingest.types import Document
@@ -132,7 +133,7 @@ class TestSync:
         assert stems(library.sync().removed) == ["gato"]
         assert "gato" not in found(index, "gato cocina", channel)
         stored = Store.open(library.folder / "fuente.db")
-        assert len(stored.sources()) == 2
+        assert len(stored.source_infos(current_number(library.folder))) == 2
 
     def test_a_file_that_returns_is_as_it_was(self, library: Library) -> None:
         library.write(**TEXTS)
@@ -390,7 +391,7 @@ class TestDamage:
         whole = library.generation_files()
         assert len(whole) >= 7
         for name in whole:
-            path = library.folder / (library.folder / "CURRENT").read_text() / name
+            path = library.folder / folder_name(current_number(library.folder)) / name
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
             path.write_bytes(content)
@@ -610,7 +611,7 @@ def test_other_operations_stopped_at_any_step_complete(prepared: Library, operat
         generation = open_current(other.folder)
         assert generation is not None
         stored = Store.open(other.folder / "fuente.db")
-        assert generation.ids.tolist() == stored.chunk_ids(generation.number).tolist()
+        assert generation.ids.tolist() == stored.outline(generation.number).ids.tolist()
         assert generation.manifest.identity == other.identity.as_dict()
         generation.close()
         assert found(other.index(), "x", "dense") == ({"perro", "barco"} if operation == "remove" else BEFORE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.discovery import discover
+from ingest.discovery import discover, is_passed_over
 from ingest.errors import IngestError
 
 
@@ -64,6 +64,29 @@ def test_symbolic_links(tmp_path: Path) -> None:
     assert names(docs, list(discover([docs]))) == ["a.txt"]
     assert names(docs, list(discover([docs], follow_symlinks=True))) == ["a.txt", "enlace/b.txt"]
     assert names(docs, list(discover([docs / "enlace"]))) == ["enlace/b.txt"]
+
+
+def test_a_folder_that_is_named_twice_is_read_once_under_its_first_name(tmp_path: Path) -> None:
+    fill(tmp_path, "docs/a.txt", "docs/sub/b.txt")
+    link = tmp_path / "enlace"
+    link.symlink_to(tmp_path / "docs")
+    assert names(tmp_path, list(discover([link, tmp_path / "docs"]))) == ["enlace/a.txt", "enlace/sub/b.txt"]
+    assert names(tmp_path, list(discover([tmp_path / "docs/sub", link]))) == ["docs/sub/b.txt", "enlace/a.txt"]
+    assert names(tmp_path, list(discover([link / "a.txt", tmp_path / "docs/a.txt"]))) == ["enlace/a.txt"]
+
+
+def test_a_linked_file_comes_once(tmp_path: Path) -> None:
+    fill(tmp_path, "docs/b.txt")
+    (tmp_path / "docs/a.txt").symlink_to(tmp_path / "docs/b.txt")
+    assert names(tmp_path, list(discover([tmp_path / "docs"], follow_symlinks=True))) == ["docs/a.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "z/a.txt", ".a.txt", "z/.git/a.txt", "node_modules/a.txt", "z/~$a.docx",
+                                  "Thumbs.db", "desktop.ini/a.txt", "z/VENV/b/a.txt"])  # fmt: skip
+def test_what_is_passed_over_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    fill(tmp_path, name)
+    everything = {Path(name).suffix}
+    assert is_passed_over(Path(name).parts) != bool(list(discover([tmp_path], suffixes=everything)))
 
 
 def test_pipes_are_no_files(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ def test_a_saved_tokenizer_counts_alike(tmp_path: Path) -> None:
     assert TokenCounter.from_file(tmp_path / "tokenizer.json").counts(text) == TokenCounter(letters()).counts(text)
 
 
+def test_a_tokenizer_is_loaded_by_the_first_count_and_once() -> None:
+    loaded: list[Tokenizer] = []
+
+    def load() -> Tokenizer:
+        loaded.append(words())
+        return loaded[-1]
+
+    counter = TokenCounter(load)
+    assert loaded == []
+    assert [counter.counts(["uno dos"]), counter.counts(["uno"])] == [[2], [1]]
+    assert len(loaded) == 1
+
+
 def test_splits_lie_between_words() -> None:
     text = "uno dos tres cuatro cinco seis siete"
     parts = [text[span.start : span.end].strip() for span in TokenCounter(words()).split(text, 3)]
@@ -73,7 +86,7 @@ def test_splits_cover_the_text_and_keep_to_the_limit(tokenizer: Tokenizer, text:
 
 @pytest.mark.models
 def test_the_embedders_tokenizer_counts_without_prefix_and_splits_exactly(fuente_cache: Path) -> None:
-    path = fuente_cache / "multilingual-e5-small" / "tokenizer.json"
+    path = fuente_cache / "models/multilingual-e5-small" / "tokenizer.json"
     if not path.exists():
         pytest.skip(f"{path} is not prepared")
     counter = TokenCounter.from_file(path)

@@ -1,6 +1,7 @@
 """One configuration becomes one application, and nothing is loaded before it is needed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
 from index.search import SearchSettings
 from ingest.errors import UnreadableFileError
+from models import ModelError
 from rag.compose import Fuente, named_path
 from rag.errors import ConfigurationError
 from rag.server_generator import ServerGenerator
@@ -156,6 +158,80 @@ def test_importing_loads_neither_torch_nor_a_model_library() -> None:
     code = "import rag, rag.cli, sys; print({'torch', 'transformers', 'sentence_transformers'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+_COMMAND = """
+import sys
+from rag.cli import main
+try:
+    main()
+finally:
+    print("loaded:", sorted({"torch", "transformers", "sentence_transformers"} & sys.modules.keys()))
+"""
+
+
+def command(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own, which says in the end which model libraries it has loaded."""
+    search_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-c", _COMMAND, *arguments],
+        env={**os.environ, "PYTHONPATH": search_path, **variables},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_sync_that_embeds_nothing_loads_no_model(fuente: Fuente, tiny_models: Path) -> None:
+    gone = write("docs/a.txt", "Las redes aprenden pesos.")
+    write("docs/b.txt", "Los faros guían a los barcos.")
+    fuente.ingest(["docs"])
+    embedder = str(tiny_models / "embedder")
+    unchanged = command("ingest", "docs", FUENTE_MODELS__EMBEDDER=embedder)
+    assert "0 added, 0 changed, 2 unchanged" in unchanged.stdout, unchanged.stderr
+    gone.unlink()
+    removed = command("ingest", "docs", FUENTE_MODELS__EMBEDDER=embedder)
+    assert "1 unchanged, 1 removed" in removed.stdout, removed.stderr
+    assert {done.stdout.splitlines()[-1] for done in (unchanged, removed)} == {"loaded: []"}
+
+
+def test_an_index_of_other_settings_is_refused_without_loading_a_model(fuente: Fuente, tiny_models: Path) -> None:
+    write("docs/a.txt", "Las redes aprenden pesos.")
+    fuente.ingest(["docs"])
+    write("docs/b.txt", "Los faros guían a los barcos.")
+    other = str(shutil.copytree(tiny_models / "embedder", "other"))
+    embedder = {"FUENTE_MODELS__EMBEDDER": str(tiny_models / "embedder")}
+    for variables, name in [
+        ({**embedder, "FUENTE_INGEST__CHUNK_TOKENS": "64"}, "chunk_tokens"),
+        ({**embedder, "FUENTE_MODELS__PASSAGE_PREFIX": "texto: "}, "passage_prefix"),
+        ({"FUENTE_MODELS__EMBEDDER": other}, "embedder"),
+    ]:
+        refused = command("ingest", "docs", **variables)
+        assert (refused.returncode, refused.stdout) == (1, "loaded: []\n")
+        assert f"built with {name} " in refused.stderr
+
+
+def test_other_weights_under_the_same_name_are_refused(fuente: Fuente, tiny_models: Path) -> None:
+    Path("mine").symlink_to(shutil.copytree(tiny_models / "embedder", "first"))
+    write("a.txt", "Las redes aprenden pesos.")
+    Fuente.configured(models={"embedder": "mine", "device": "cpu"}).ingest(["a.txt"])
+    Path("mine").unlink()
+    weights = Path(shutil.copytree("first", "mine")) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(IndexMismatchError, match="revision"):
+        Fuente.configured(models={"embedder": "mine", "device": "cpu"}).ingest(["a.txt"])
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_index_behind(plain_settings: Path, tiny_models: Path) -> None:
+    broken = Path(shutil.copytree(tiny_models / "embedder", "broken"))
+    (broken / "model.safetensors").write_bytes(b"none")
+    write("a.txt", "Las redes aprenden pesos.")
+    with pytest.raises(ModelError, match="broken"):
+        Fuente.configured(models={"embedder": "broken", "device": "cpu"}).ingest(["a.txt"])
+    assert not Path("fuente-index").exists()
 
 
 @pytest.mark.parametrize("name", ["dense.faiss", "ids.npy", "manifest.json", "lexical/vocab.index.json"])

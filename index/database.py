@@ -1,0 +1,209 @@
+"""The SQLite file under an index: connections, transactions, and what says that it is as it was left."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from index.errors import (
+    IndexDamagedError,
+    IndexMismatchError,
+    IndexNotFoundError,
+    IndexOutdatedError,
+    IndexStorageError,
+    StoreError,
+)
+from index.files import fingerprint, replace, sync_folder
+from index.schema import COLUMNS, SCHEMA_VERSION, insertion, seal, sound
+from index.types import Identity
+
+RESTORE = "Restore it from a backup, or save what is whole with `fuente repair`"
+
+_RESEAL = "Delete it: the next `fuente ingest` writes it anew"
+_BUSY_S = 30.0
+_STORAGE_CODES = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+)
+
+
+class Database:
+    """The SQLite file of an index. Every method is one transaction on a connection of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._changed = False
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The store at `path`.
+
+        Raises: IndexNotFoundError, IndexDamagedError, IndexOutdatedError, IndexMismatchError for a newer schema.
+        """
+        store = cls(path)
+        version = store.version()
+        if version == 0:
+            raise _not_found(path)
+        if version < SCHEMA_VERSION:
+            reason = f"its format {version} is older than this program's {SCHEMA_VERSION}"
+            raise IndexOutdatedError(path, reason, "Run `fuente ingest` once: it is brought up to date")
+        if version > SCHEMA_VERSION:
+            reason = f"its format {version} is newer than this program's {SCHEMA_VERSION}"
+            raise IndexMismatchError(path, reason, "Use the version of Fuente that wrote it")
+        return store
+
+    def version(self) -> int:
+        """The format of the file; 0 for an empty one."""
+        with self._connect() as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            empty = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        if not version and not empty:
+            raise IndexDamagedError(self.path, "it does not say which format it has", RESTORE)
+        return version
+
+    def identity(self) -> Identity:
+        """What the index is built with."""
+        value = self._meta("identity")
+        if value is None:
+            raise IndexDamagedError(self.path, "it does not say how the index was built", RESTORE)
+        return Identity(**json.loads(value))
+
+    def is_complete(self) -> bool:
+        """Whether every stored chunk follows the recorded identity."""
+        return self._meta("complete") in (None, "yes")
+
+    def check(self) -> list[str]:
+        """What is wrong in the file: SQLite's own findings, then rows that differ from their seals."""
+        with self._connect() as connection:
+            rows = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+            rows += [f"foreign key {tuple(row)}" for row in connection.execute("PRAGMA foreign_key_check")]
+            for table in COLUMNS:
+                unsound = f"SELECT count(*) FROM {table} t WHERE NOT {sound(table, 't')}"
+                count = connection.execute(unsound).fetchone()[0]
+                rows += [f"{count} rows of {table} differ from their seals"] if count else []
+        return [row for row in rows if row != "ok"]
+
+    @property
+    def seal_path(self) -> Path:
+        """The file that has the size and checksum of the store while no change is under way."""
+        return self.path.with_name("store.seal")
+
+    def is_sealed(self) -> bool:
+        """Whether the file is known to be as the last writer left it, down to bytes that SQLite does not use.
+
+        False when a writer was stopped before it could say so. Raises: IndexDamagedError when it differs.
+        """
+        try:
+            recorded = json.loads(self.seal_path.read_bytes())
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            raise IndexDamagedError(self.seal_path, f"it cannot be read ({error})", _RESEAL) from error
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise IndexDamagedError(log, "it holds changes that no writer acknowledged", RESTORE)
+        if recorded != list(fingerprint(self.path)):
+            raise IndexDamagedError(self.path, "its content differs from its checksum", RESTORE)
+        return True
+
+    def seal_file(self) -> None:
+        """Folds SQLite's log into the file and records its checksum, when anything changed since the last time."""
+        if not self._changed and self.seal_path.exists():
+            return
+        with self._connect() as connection:
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        # A reader that takes its time leaves the file without a seal; the next writer makes up for it.
+        if not busy:
+            replace(self.seal_path, json.dumps(fingerprint(self.path)).encode())
+            self._changed = False
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        if not self.path.is_file():
+            raise _not_found(self.path)
+        try:
+            # mode=rw: a store that was deleted meanwhile must not come back as an empty one.
+            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
+            try:
+                connection.row_factory = sqlite3.Row
+                connection.create_function("seal", -1, seal, deterministic=True)
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA foreign_keys=ON")
+                yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+        except UnicodeDecodeError as error:
+            raise self._damaged(f"it holds text that is none ({error.reason})") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if not self._changed:
+            self.seal_path.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+            self._changed = True
+        with self._connect() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:
+                    connection.rollback()
+                raise
+            connection.commit()
+
+    def _meta(self, key: str) -> str | None:
+        with self._connect() as connection:
+            query = f"SELECT value, {sound('meta', 'm')} AS sound FROM meta m WHERE key = ?"
+            row = connection.execute(query, (key,)).fetchone()
+        return None if row is None else str(self._checked(row)["value"])
+
+    def _checked(self, row: sqlite3.Row) -> sqlite3.Row:
+        """The row, when its column `sound` says that it is as it was written.
+
+        Raises: IndexDamagedError.
+        """
+        if not row["sound"]:
+            raise self._damaged("a stored row differs from its checksum")
+        return row
+
+    def _damaged(self, reason: str) -> IndexDamagedError:
+        return IndexDamagedError(self.path, reason, RESTORE)
+
+    def _explained(self, error: sqlite3.Error) -> StoreError | sqlite3.Error:
+        """SQLite's error as one of ours where a person can do something about it."""
+        # The low byte is the kind, the rest tells more of it. Errors of the driver itself have no code.
+        kind = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_MISUSE) & 0xFF
+        if kind in _STORAGE_CODES:
+            mend = "Free space on the disk or mend its rights, then run the command again: nothing stored is lost"
+            return IndexStorageError(self.path, f"the disk refuses ({error})", mend)
+        if kind == sqlite3.SQLITE_BUSY:
+            mend = "Stop the other program that works on the file, then run the command again"
+            return IndexStorageError(self.path, f"another program keeps it locked ({error})", mend)
+        broken = kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+        if broken or str(error).startswith("no such "):
+            return self._damaged(f"SQLite cannot read it ({error})")
+        return error
+
+
+def write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Records what the index as a whole is."""
+    connection.execute(insertion("meta", verb="INSERT OR REPLACE"), (key, value))
+
+
+def write_identity(connection: sqlite3.Connection, identity: Identity) -> None:
+    """Records what the index is built with."""
+    write_meta(connection, "identity", json.dumps(identity.as_dict(), sort_keys=True))
+
+
+def run_script(connection: sqlite3.Connection, statements: Sequence[str] | str, *values: Any) -> None:
+    """Runs statements inside the transaction that is open, which `executescript` would end."""
+    for statement in statements.split(";\n") if isinstance(statements, str) else statements:
+        connection.execute(statement, *values)
+
+
+def _not_found(path: Path) -> IndexNotFoundError:
+    return IndexNotFoundError(path.parent, "there is no index here", "Run `fuente ingest PATH` first")

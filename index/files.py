@@ -1,0 +1,112 @@
+"""Files that are flushed to disk, fingerprinted and locked; every file beside the store is written here."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import fcntl
+except ImportError:  # Windows: an open file cannot be deleted there, which protects readers as well.
+    fcntl = None  # type: ignore[assignment]
+
+Fingerprint = tuple[int, str]
+"""Size in bytes and SHA-256 of a file."""
+
+
+def write(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file and flushes it to disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Writes a file so that it has its old or its new content whatever happens, and has the new one on return."""
+    new = path.with_name(f"{path.name}.new")
+    write(new, content)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Writes an array as .npy and flushes it to disk."""
+    with path.open("wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not numpy's own tofile, which forgets why a write failed.
+        file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """The array in a .npy file, memory-mapped."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def share(existing: Path, path: Path) -> None:
+    """Makes `path` the same file as `existing`, or a copy of it where files cannot be shared."""
+    try:
+        path.hardlink_to(existing)
+    except OSError:
+        shutil.copyfile(existing, path)
+        _sync(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flushes the names in a folder to disk; Windows has no such call, nor needs it."""
+    if os.name != "nt":
+        _sync(folder)
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """What tells a file from any other one."""
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those below it, by name."""
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def lock(path: Path, *, shared: bool) -> IO[bytes] | None:
+    """An open file that is locked until it is closed; None when another process holds it.
+
+    Raises: OSError when it cannot be opened.
+    """
+    file = path.open("rb")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+    return file
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a file; one that does not exist is not held."""
+    if not path.exists():
+        return False
+    held = lock(path, shared=False)
+    if held is None:
+        return True
+    held.close()
+    return False
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,252 @@
+"""A process that indexes is killed (SIGKILL) anywhere: what is published stays whole, and the next run completes it."""
+
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+import pytest
+
+from tests.index.proofs.crash import (
+    ROUNDS,
+    Bench,
+    Call,
+    Mode,
+    Phase,
+    Shim,
+    Watch,
+    calls_of,
+    compiled_shim,
+    ended,
+    fork,
+    harness,
+    in_child,
+    table,
+    tried,
+    watched_sync,
+)
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="trials are copies of one process")
+
+# Functions in C that change what is on the disk, or are about to.
+_DISK = frozenset(
+    ("open", "write", "flush", "close", "fsync", "rename", "replace", "link", "mkdir", "rmdir", "unlink", "remove",
+     "truncate", "execute", "executemany", "commit")
+)  # fmt: skip
+# What is written to the pipe once the writer has said that a round is published.
+_ACKNOWLEDGED = b"."
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Where a sync is killed.
+
+    After `at` seconds; before or after the `at`-th call of a function in C; or in the `at`-th system call, with one
+    half of its bytes written when it writes.
+    """
+
+    kind: Literal["time", "step", "call"]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a round's sync does when it is left alone: its time, each call in C as (phase, in _DISK), system calls."""
+
+    seconds: float
+    steps: list[tuple[Phase, bool]]
+    calls: list[Call]
+
+
+def survey(bench: Bench, number: int, shim: Shim | None) -> Survey:
+    """How often, and in which phase, a round's sync may be killed."""
+    bench.restore(number)
+    start = time.perf_counter()
+    in_child(bench.sync)
+    seconds = time.perf_counter() - start
+    bench.restore(number)
+    steps = in_child(partial(_steps, bench))
+    return Survey(seconds, [(Phase(p), disk) for p, disk in steps], calls_of(bench, shim, number) if shim else [])
+
+
+def _steps(bench: Bench) -> list[tuple[int, bool]]:
+    steps: list[tuple[int, bool]] = []
+
+    def count(frame: FrameType, event: str, function: Any) -> None:
+        if event.startswith("c_"):
+            steps.append((bench.phase[0], function.__name__ in _DISK))
+
+    sys.setprofile(count)
+    bench.sync()
+    sys.setprofile(None)
+    return steps
+
+
+def chosen(found: Survey, kind: str, phase: Phase, random_: random.Random) -> Kill:
+    """A place of this kind in this phase, or in any where the phase has none; times are of any phase."""
+    if kind == "time":
+        return Kill("time", random_.uniform(0, found.seconds))
+    if kind == "call":
+        places = [number for number, call in enumerate(found.calls, 1) if call.phase is phase]
+        return Kill("call", random_.choice(places or range(1, len(found.calls) + 1)))
+    places = [number for number, (at, _) in enumerate(found.steps, 1) if at is phase]
+    disk = [number for number in places if found.steps[number - 1][1]]
+    return Kill("step", random_.choice(disk or places))
+
+
+def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
+    if kill.kind == "call":
+        assert shim is not None
+        shim.arm(bench.library.folder, Mode.KILL, int(kill.at))
+    if kill.kind != "step":
+        return
+    left = int(kill.at)
+
+    def count(frame: FrameType, event: str, function: Any) -> None:
+        nonlocal left
+        left -= event.startswith("c_")
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended: whether it was killed, in which phase, and whether it had acknowledged its round."""
+
+    killed: bool
+    phase: Phase
+    acknowledged: bool
+
+
+def killed_run(bench: Bench, kill: Kill, shim: Shim | None) -> End:
+    """A sync that is killed, unless it ends before."""
+    before = _current(bench)
+
+    def work(pipe: int) -> None:
+        _arm(kill, bench, shim)
+        watched_sync(bench, Watch(bench.phase), lambda: void(os.write(pipe, _ACKNOWLEDGED)))
+
+    bench.phase[0] = Phase.OPEN
+    process, pipe = fork(work)
+    if kill.kind == "time":
+        time.sleep(kill.at)
+        os.kill(process, signal.SIGKILL)
+    code, output = ended(process, pipe)
+    assert code in (0, -signal.SIGKILL), f"exit code {code}: {output.decode()}"
+    phase = Phase(bench.phase[0])
+    if phase in (Phase.PUBLISH, Phase.COLLECT):
+        phase = Phase.PUBLISH if _current(bench) == before else Phase.COLLECT
+    return End(code != 0, phase, output == _ACKNOWLEDGED)
+
+
+def _current(bench: Bench) -> bytes:
+    path = bench.library.folder / "CURRENT"
+    return path.read_bytes() if path.exists() else b""
+
+
+@dataclass
+class Tally:
+    """What trials found."""
+
+    phases: Counter[tuple[str, Phase]]
+    documents: int = 0
+    slowest_open_s: float = 0.0
+    trials: int = 0
+    published_unacknowledged: int = 0
+
+
+def killed_then_resumed(
+    bench: Bench, number: int, kills: list[Kill], shim: Shim | None, tally: Tally
+) -> None:
+    """Kills the sync of a round, then the runs that resume it; at last one may end. Raises: AssertionError."""
+    bench.restore(number)
+    acknowledged = number
+    for kill in kills:
+        end = killed_run(bench, kill, shim)
+        if end.killed:
+            tally.phases[kill.kind, end.phase] += 1
+        acknowledged = max(acknowledged, number + end.acknowledged)
+        shown, seconds = in_child(bench.shown_round)
+        allowed = {acknowledged, number + 1}
+        assert shown in allowed, f"{kill} at {end}: the index shows round {shown}, not one of {allowed}"
+        tally.published_unacknowledged += shown > acknowledged
+        acknowledged = shown  # what was seen once must not go away again
+        tally.documents += len(ROUNDS[shown - 1]) if shown else 0
+        tally.slowest_open_s = max(tally.slowest_open_s, seconds)
+    bench.finish(number)
+    tally.trials += 1
+
+
+def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[str, Any]:
+    """Figures and failures of so many kills, in every phase by every means."""
+    bench, shim, random_ = Bench(folder), Shim() if preloaded else None, random.Random(seed)
+    surveys = [survey(bench, number, shim) for number in range(len(ROUNDS))]
+    kinds = ["step", "call", "time"] if shim else ["step", "time"]
+    tally, failures, trials = Tally(Counter()), [], 0
+    while sum(tally.phases.values()) < kills and len(failures) < 5 and trials < 2 * kills:
+        number = (1, 2, 0)[trials % 3]
+        # Every third trial kills the runs that resume, too.
+        plan = [
+            chosen(surveys[number], kinds[(trials + i) % len(kinds)], list(Phase)[(trials // len(kinds) + 2 * i) % 6], random_)
+            for i in range(random_.randint(2, 4) if trials % 3 == 2 else 1)
+        ]  # fmt: skip
+        tried((number, plan), partial(killed_then_resumed, bench, number, plan, shim, tally), failures)
+        trials += 1
+    return {**_figures(tally, kinds), "failures": failures}
+
+
+def _figures(tally: Tally, kinds: list[str]) -> dict[str, Any]:
+    counts = [[tally.phases[kind, phase] for phase in Phase] for kind in kinds]
+    rows = [["", *(phase.name.lower() for phase in Phase), "all"]]
+    rows += [[kind, *count, sum(count)] for kind, count in zip(kinds, counts, strict=True)]
+    sums = [sum(column) for column in zip(*counts, strict=True)]
+    rows.append(["all", *sums, sum(sums)])
+    line = (
+        f"{sum(sums)} kills in {tally.trials} trials; {tally.documents} documents checked, none lost, none twice; "
+        f"{tally.published_unacknowledged} times the new state was whole before it was acknowledged; "
+        f"slowest opening {tally.slowest_open_s * 1000:.0f} ms"
+    )
+    return {"kills": sum(sums), "phases": sums, "line": line, "table": table(rows)}
+
+
+def void(_: object) -> None:
+    """Drops what a call returns."""
+
+
+def _prove(folder: Path, kills: int, seed: int, report: Callable[[str, object], None]) -> dict[str, Any]:
+    shim = compiled_shim(folder)
+    preload = shim if isinstance(shim, Path) else None
+    found: dict[str, Any] = harness(kill_trials, folder / "bench", preload, kills, seed, preload is not None)
+    assert not found["failures"], "\n\n".join(found["failures"])
+    report("kills", found["line"])
+    return found
+
+
+def test_a_killed_sync_leaves_a_published_state_and_the_next_run_completes_it(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    found = _prove(tmp_path, 24, 1, record_property)
+    assert found["kills"] >= 24
+    assert all(found["phases"])
+
+
+@pytest.mark.slow
+def test_two_hundred_kills(
+    tmp_path: Path, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _prove(tmp_path, 200, 2, record_property)
+    with capsys.disabled():
+        print(f"\n{found['table']}\n{found['line']}")
+    assert found["kills"] >= 200
+    assert all(found["phases"])
