@@ -12,7 +12,7 @@ SHARE_PACKAGES = $(PYTHON) -c 'import site; print(*site.getsitepackages(), sep="
 PINS := pyproject.toml constraints/install.py $(wildcard constraints/*.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo env env-test test lint clean pins
+.PHONY: help run demo env env-test test proofs lint clean pins
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -35,6 +35,9 @@ env-test: $(VENV)/.installed-test
 test: lint ## check style and types, then run every test that takes seconds
 	@$(BIN)/fuente models prepare multilingual-e5-small smollm2-135m-instruct
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+proofs: env-test ## run the long proofs of reliability, an hour or so (docs/reliability.md)
+	@$(BIN)/python -m pytest -m slow -s $(PYTEST_ARGS)
 
 lint: env-test ## check style, types and which package imports which
 	@$(BIN)/ruff check .

@@ -34,6 +34,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._changed = False
+        self._mode = "rw"
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -123,8 +124,8 @@ class Database:
         if not self.path.is_file():
             raise _not_found(self.path)
         try:
-            # mode=rw: a store that was deleted meanwhile must not come back as an empty one.
-            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            # Not mode=rwc: a store that was deleted meanwhile must not come back as an empty one.
+            address = f"{self.path.absolute().as_uri()}?mode={self._mode}"
             connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
             try:
                 connection.row_factory = sqlite3.Row
@@ -184,7 +185,7 @@ class Database:
             mend = "Stop the other program that works on the file, then run the command again"
             return IndexStorageError(self.path, f"another program keeps it locked ({error})", mend)
         broken = kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-        if broken or str(error).startswith("no such "):
+        if broken or str(error).startswith(("no such table", "no such column")):
             return self._damaged(f"SQLite cannot read it ({error})")
         return error
 

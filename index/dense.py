@@ -13,7 +13,7 @@ from index.files import write
 
 Positions = NDArray[np.int64]
 
-# Lists and rounds of k-means of a shard: at 32k vectors 256 lists of 128, trained in a second.
+# Lists and rounds of k-means of a shard: at 16k vectors 128 lists of 128, trained in half a second.
 _VECTORS_PER_LIST = 128
 _TRAINING_ROUNDS = 8
 

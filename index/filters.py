@@ -1,11 +1,15 @@
 """Which documents a question may be answered from."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 _NS_PER_S = 10**9
+_MOST_NS = 2**63 - 1
+# SQLite reads a pattern up to its first NUL, and surrogates cannot be sent to it.
+_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +17,12 @@ class Filter:
     """A document takes part when one of its sources meets every condition that is given.
 
     `collections` and `languages` (ISO 639-1): it is of one of these. `sources`: its path equals one of these, lies in
-    the folder, has the file name, or matches the pattern (`*`, `?`, `[a-z]`; `*` crosses folders). The file's time of
-    last change lies in [`modified_from`, `modified_until`). `metadata`: it has every one of these keys and values.
+    the folder, has the file name, or matches the pattern (`*`, `?`, `[a-z]`; `*` crosses folders), or its metadata
+    tell one of these as "source". The file's time of last change lies in [`modified_from`, `modified_until`).
+    `metadata`: it has every one of these keys and values.
 
-    Raises: ValueError for a time without a time zone or an empty name.
+    Raises: TypeError for anything but tuples of texts; ValueError for a time without a time zone, an empty name, or a
+    text that nothing stored can have.
     """
 
     collections: tuple[str, ...] = ()
@@ -32,8 +38,13 @@ class Filter:
             if moment is not None and moment.tzinfo is None:
                 raise ValueError(f"{name}={moment} must have a time zone")
         for name in ("collections", "languages", "sources"):
+            _check_texts(name, getattr(self, name))
             if "" in getattr(self, name):
                 raise ValueError(f"{name} must not hold an empty name")
+        for pair in self.metadata:
+            _check_texts("metadata", pair)
+        if not isinstance(self.metadata, tuple) or any(len(pair) != 2 for pair in self.metadata):
+            raise TypeError(f"metadata={self.metadata!r} must be a tuple of pairs of key and value")
 
     def __bool__(self) -> bool:
         """Whether there is any condition."""
@@ -55,7 +66,7 @@ def condition(where: Filter | None) -> tuple[str, Mapping[str, Any]]:
         if names:
             clauses.append(f"{column} IN ({', '.join(bound(name) for name in names)})")
     if where.sources:
-        clauses.append(f"({' OR '.join(_path(bound(name.rstrip('/'))) for name in where.sources)})")
+        clauses.append(_any([_source(bound(name.rstrip("/"))) for name in where.sources]))
     if where.modified_from is not None:
         clauses.append(f"s.modified_ns >= {bound(_ns(where.modified_from))}")
     if where.modified_until is not None:
@@ -66,12 +77,32 @@ def condition(where: Filter | None) -> tuple[str, Mapping[str, Any]]:
     return " AND ".join(clauses) or "1", parameters
 
 
-def _path(name: str) -> str:
+def _check_texts(name: str, texts: Any) -> None:
+    # A single text would be taken for a tuple of its letters.
+    if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"{name} holds {texts!r}, which must be a tuple of texts")
+    for text in texts:
+        if _UNSTORABLE.search(text):
+            raise ValueError(f"{name} holds {text!r}, which is not valid text; leave out what is no character")
+
+
+def _any(clauses: Sequence[str]) -> str:
+    """Whether one of the clauses holds; as a tree of halves, because SQLite refuses deep ones."""
+    if len(clauses) == 1:
+        return f"({clauses[0]})"
+    half = len(clauses) // 2
+    return f"({_any(clauses[:half])} OR {_any(clauses[half:])})"
+
+
+def _source(name: str) -> str:
     in_folder = f"substr(s.path, 1, length({name}) + 1) IN ({name} || '/', {name} || '\\')"
-    return f"s.path = {name} OR {in_folder} OR s.path GLOB {name} OR s.path GLOB '*[/\\]' || {name}"
+    # Besides the pattern, because a file's own name may look like one.
+    has_name = f"substr(s.path, -length({name}) - 1) IN ('/' || {name}, '\\' || {name})"
+    matches = f"s.path GLOB {name} OR s.path GLOB '*[/\\]' || {name}"
+    return f"s.path = {name} OR {in_folder} OR {has_name} OR {matches} OR json_extract(d.metadata, '$.source') = {name}"
 
 
 def _ns(moment: datetime) -> int:
-    # In whole microseconds: a float of seconds cannot hold them.
+    # In whole microseconds: a float of seconds cannot hold them. SQLite's integers end in the year 2262.
     seconds = int(moment.timestamp() // 1)
-    return seconds * _NS_PER_S + moment.microsecond * 1000
+    return max(-_MOST_NS, min(seconds * _NS_PER_S + moment.microsecond * 1000, _MOST_NS))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,47 @@ from index.files import read_array, write_array
 # Framework: BM25 and Beyond", section 3.3; Kamphuis et al. 2020, "Which BM25 Do You Mean?", for the variants.
 _K1 = 1.2
 _B = 0.75
+
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Postings:
+    """How often terms occur in passages: hashes (P,) uint64, positions (P,) uint32 and counts (P,) uint32."""
+
+    terms: NDArray[np.uint64]
+    passages: NDArray[np.uint32]
+    counts: NDArray[np.uint32]
+
+    def moved(self, places: Places, size: int) -> Self:
+        """Those of `size` passages that are at a new position i now, where `places[i]` is the old one."""
+        new = np.full(size, -1, np.int64)
+        new[places[places >= 0]] = np.flatnonzero(places >= 0)
+        kept = new[self.passages] >= 0
+        return type(self)(self.terms[kept], new[self.passages[kept]].astype(np.uint32), self.counts[kept])
+
+    def with_those(self, others: Self) -> Self:
+        """Both together."""
+        return type(self)(
+            np.concatenate((self.terms, others.terms)),
+            np.concatenate((self.passages, others.passages)),
+            np.concatenate((self.counts, others.counts)),
+        )
+
+    def merged(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint16]]:
+        """Terms, offsets, passages and counts as a shard has them."""
+        order = np.lexsort((self.passages, self.terms))
+        terms, passages = self.terms[order], self.passages[order]
+        firsts = np.flatnonzero(_differs(terms) | _differs(passages))  # of each (term, passage)
+        counts = np.add.reduceat(self.counts[order], firsts) if len(firsts) else np.zeros(0, np.uint32)
+        heads = np.flatnonzero(_differs(terms[firsts]))  # of each term
+        return (
+            terms[firsts][heads],
+            np.append(heads, len(firsts)).astype(np.int64),
+            passages[firsts],
+            np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +76,25 @@ class LexicalShard:
     lengths: NDArray[np.uint32]
 
     @classmethod
-    def build(cls, passages: Iterable[tuple[str, str]]) -> Self:
-        """The postings of (text, language) pairs in the order of their positions."""
-        found = array("Q")
-        lengths = array("I")
-        for text, language in passages:
-            known = terms(text, language)
-            found.extend(map(_hash, known))
-            lengths.append(len(known))
-        hashes = np.frombuffer(found, np.uint64)
-        sizes = np.frombuffer(lengths, np.uint32) if lengths else np.zeros(0, np.uint32)
-        owners = np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes)
-        # Stable: within a term the passages stay in order.
-        order = np.argsort(hashes, kind="stable")
-        hashes, owners = hashes[order], owners[order]
-        firsts = np.flatnonzero(_differs(hashes) | _differs(owners))  # of each (term, passage)
-        counts = np.diff(firsts, append=len(hashes))
-        heads = np.flatnonzero(_differs(hashes[firsts]))  # of each term
-        return cls(
-            terms=hashes[firsts][heads],
-            offsets=np.append(heads, len(firsts)).astype(np.int64),
-            passages=owners[firsts],
-            counts=np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16),
-            lengths=sizes,
-        )
+    def build(cls, passages: Iterable[tuple[str, str]], known: tuple[Self, Places] | None = None) -> Self:
+        """The postings of (text, language) pairs in the order of their positions.
+
+        `known` is an older shard and the places (n,) that passages had in it, -1 for new ones; the others are not
+        analysed again.
+        """
+        found, lengths, owners = array("Q"), array("I"), array("I")
+        for position, (text, language) in enumerate(passages):
+            if known is not None and known[1][position] >= 0:
+                lengths.append(int(known[0].lengths[known[1][position]]))
+                continue
+            new = terms(text, language)
+            found.extend(map(_hash, new))
+            owners.extend([position] * len(new))
+            lengths.append(len(new))
+        postings = _Postings(_of(found, np.uint64), _of(owners, np.uint32), np.ones(len(found), np.uint32))
+        if known is not None:
+            postings = postings.with_those(known[0]._postings().moved(known[1], len(known[0].lengths)))
+        return cls(*postings.merged(), _of(lengths, np.uint32))
 
     def save(self, folder: Path) -> None:
         """Writes the shard into `folder` as .npy files."""
@@ -70,6 +106,9 @@ class LexicalShard:
     def load(cls, folder: Path) -> Self:
         """The shard saved in `folder`, memory-mapped."""
         return cls(*(read_array(folder / f"{name}.npy") for name in cls.__slots__))
+
+    def _postings(self) -> "_Postings":
+        return _Postings(np.repeat(self.terms, np.diff(self.offsets)), self.passages, self.counts.astype(np.uint32))
 
     def postings(self, term: int) -> slice:
         """Where a term's postings lie; empty for a term that no passage has."""
@@ -123,6 +162,10 @@ class LexicalIndex:
 def _hash(term: str) -> int:
     """64 bits for a term; of a million terms, two are alike with a probability of 3e-8."""
     return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _of(values: "array[int]", kind: type[Any]) -> NDArray[Any]:
+    return np.frombuffer(values, kind) if values else np.zeros(0, kind)
 
 
 def _differs(values: NDArray[np.uint64] | NDArray[np.uint32]) -> NDArray[np.bool_]:

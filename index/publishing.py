@@ -13,6 +13,7 @@ from pathlib import Path
 from index import shards
 from index.errors import IndexDamagedError
 from index.files import Fingerprint, files_below, fingerprint, is_locked, replace, share, sync_folder, write
+from index.lexical import LexicalShard
 from index.manifest import CURRENT, MANIFEST, Current, Manifest, folder_name, number_of
 from index.planning import EXACT_CHUNKS, exact_plan, inverted_plan
 from index.shards import Kind, Shard, ShardRecord, partition
@@ -125,11 +126,27 @@ class _Draft:
 
     def _make(self, record: ShardRecord, documents: Range, outline: Outline, kind: Kind) -> None:
         folder = self.folder / record.name
-        if not shards.build(folder, self.store, self.number, documents, outline, kind):
+        known = self._known(record.name, documents)
+        if not shards.build(folder, self.store, self.number, documents, outline, kind, known):
             mend = "Run `fuente reindex` to embed the stored texts anew"
             raise IndexDamagedError(self.store.path, f"it lacks vectors for {record.chunks} chunks", mend)
         for path in files_below(folder):
             self.files[path.relative_to(self.folder).as_posix()] = fingerprint(path)
+
+    def _known(self, name: str, documents: Range) -> tuple[Outline, LexicalShard] | None:
+        """The previous shard of the same documents, and what it holds; None without one."""
+        record = next(
+            (record for record in (self.previous.shards if self.previous else ()) if record.name == name), None
+        )
+        if self.previous is None or record is None:
+            return None
+        older = self.store.outline(self.previous.generation, documents)
+        key = shards.key_of(older, self.previous.dense.kind, self.store.identity().dimension)
+        # Not so when the number of shards changed, or the older rows are gone.
+        if key != record.key:
+            return None
+        folder = self.folder.parent / folder_name(self.previous.generation) / name
+        return older, LexicalShard.load(folder / "lexical")
 
     def _measured(self, records: tuple[ShardRecord, ...], exact_chunks: int) -> DensePlan:
         _, first, _ = next(iter(_outlines(self.store, self.number)))

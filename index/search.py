@@ -122,10 +122,10 @@ class Index:
         generation = self.generation  # held until the store has answered
         return self._store.document(document_id, generation.number)
 
-    def documents_of(self, sources: Sequence[str]) -> dict[str, Document]:
-        """The documents of these sources in the current generation, by source; unknown ones are left out."""
+    def documents_of(self, sources: Sequence[str], *, collection: str | None = None) -> dict[str, Document]:
+        """The documents that these sources show in a collection, or in the first that has them; others are left out."""
         generation = self.generation
-        return self._store.documents_of(sources, generation.number)
+        return self._store.documents_of(sources, generation.number, collection)
 
     def sources(self) -> list[SourceInfo]:
         """Every file of the current generation."""

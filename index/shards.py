@@ -6,6 +6,7 @@ same files give the same shards in whatever order they came. Building one shard 
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 
 from index.dense import exact_shard, inverted_shard, load_shard, save_shard
 from index.files import read_array, write_array
-from index.lexical import LexicalShard
+from index.lexical import LexicalShard, Places
 from index.store import EVERYTHING, Outline, Range, Store
 
 Kind = Literal["exact", "ivf"]
 
-SHARD_CHUNKS = 32_768
+SHARD_CHUNKS = 16_384
 _FORMAT = 2
 _PREFIX_BITS = 16
 
@@ -82,8 +83,18 @@ def key_of(outline: Outline, kind: Kind, dimension: int) -> str:
     return digest.hexdigest()
 
 
-def build(folder: Path, store: Store, generation: int, documents: Range, outline: Outline, kind: Kind) -> bool:
+def build(
+    folder: Path,
+    store: Store,
+    generation: int,
+    documents: Range,
+    outline: Outline,
+    kind: Kind,
+    known: tuple[Outline, LexicalShard] | None = None,
+) -> bool:
     """Writes the files of a shard that holds at least one chunk; False when the store lacks a vector.
+
+    What `known`, the shard of these documents in an older generation, has of the same passages is not analysed again.
 
     Raises: IndexDamagedError for a stored row that is not as it was written.
     """
@@ -99,5 +110,17 @@ def build(folder: Path, store: Store, generation: int, documents: Range, outline
     write_array(folder / "documents.npy", names[firsts])
     write_array(folder / "starts.npy", np.append(firsts, len(names)).astype(np.int64))
     save_shard(exact_shard(vectors) if kind == "exact" else inverted_shard(vectors), folder / "dense.faiss")
-    LexicalShard.build(store.passages(generation, documents)).save(folder / "lexical")
+    unchanged = None if known is None else (known[1], _places(outline, known[0]))
+    LexicalShard.build(store.passages(generation, documents), unchanged).save(folder / "lexical")
     return True
+
+
+def _places(outline: Outline, older: Outline) -> Places:
+    """Where each passage (n,) was in an older outline; -1 for one that was not there, or differed."""
+    # A vector's key is that of the embedded text, which is what is analysed.
+    old = {content: place for place, content in enumerate(_contents(older))}
+    return np.array([old.get(content, -1) for content in _contents(outline)], np.int64)
+
+
+def _contents(outline: Outline) -> Iterator[tuple[int, bytes, str]]:
+    return zip(outline.ids.tolist(), outline.keys, outline.languages, strict=True)

@@ -187,8 +187,10 @@ class Store(Database):
             row = connection.execute(query, {"id": document_id, "generation": generation}).fetchone()
         return None if row is None else document_of(self._with_source(row))
 
-    def documents_of(self, sources: Sequence[str], generation: int) -> dict[str, Document]:
-        """The documents that these sources show in a generation, by source.
+    def documents_of(
+        self, sources: Sequence[str], generation: int, collection: str | None = None
+    ) -> dict[str, Document]:
+        """The documents that these sources show in a collection, or in the first that has them, by source.
 
         Raises: IndexDamagedError.
         """
@@ -196,9 +198,11 @@ class Store(Database):
             f"{_DOCUMENT} AND {sound('sources', 's')} AS sound, s.path AS source FROM sources s"
             " JOIN documents d ON d.number = s.document JOIN texts t ON t.document = d.number"
             f" WHERE s.path IN (SELECT value FROM json_each(:sources)) AND {valid('s')}"
+            " AND (:collection IS NULL OR s.collection = :collection) ORDER BY s.collection DESC"
         )
+        bound = {"sources": json.dumps(list(sources)), "generation": generation, "collection": collection}
         with self._connect() as connection:
-            rows = connection.execute(query, {"sources": json.dumps(list(sources)), "generation": generation})
+            rows = connection.execute(query, bound)
             return {row["source"]: document_of(dict(self._checked(row))) for row in rows}
 
     def documents(self, generation: int) -> Iterator[Document]:

@@ -9,6 +9,7 @@ from ingest.types import Chunk
 Channel = Literal["dense", "lexical", "fused"]
 
 DEFAULT_COLLECTION = "default"
+_LONGEST_COLLECTION = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,14 @@ class DensePlan:
     probes: int
     recall: float
     reason: str
+
+
+def check_collection(name: str) -> str:
+    """The name of a collection, as it is.
+
+    Raises: ValueError for a name that is not 1 to 64 printable characters, or begins or ends with a space.
+    """
+    if not 1 <= len(name) <= _LONGEST_COLLECTION or not name.isprintable() or name != name.strip():
+        rule = f"1 to {_LONGEST_COLLECTION} printable characters, without spaces around them"
+        raise ValueError(f"collection {name!r}: a name has {rule}")
+    return name

@@ -24,7 +24,7 @@ from index.publishing import collect, highest_number, publish, shows
 from index.schema import Entry, StoredSource
 from index.store import embedded_text
 from index.store_writer import StoreWriter
-from index.types import DEFAULT_COLLECTION, Failure, Identity, SyncProgress, SyncReport
+from index.types import DEFAULT_COLLECTION, Failure, Identity, SyncProgress, SyncReport, check_collection
 from ingest.chunking import ChunkFunction
 from ingest.errors import IngestError
 from ingest.types import Chunk, Document
@@ -127,8 +127,9 @@ class IndexWriter:
         A file that cannot be read is reported and, when an earlier state of it is stored, kept as it was.
         Paths are absolute.
 
-        Raises: IndexMismatchError.
+        Raises: IndexMismatchError, ValueError for a name that no collection can have.
         """
+        check_collection(collection)
         self._check_identity()
         files = list(dict.fromkeys(files))
         tally = _Tally(collection)
@@ -159,8 +160,9 @@ class IndexWriter:
 
         A document takes the place of what its source showed before.
 
-        Raises: IndexMismatchError.
+        Raises: IndexMismatchError, ValueError for a name that no collection can have.
         """
+        check_collection(collection)
         self._check_identity()
         tally = _Tally(collection)
         for document in documents:

@@ -1,6 +1,8 @@
 """A file becomes a Document."""
 
 import hashlib
+import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from ingest.types import Document, Extract
 DEFAULT_MAX_BYTES = 256 * 2**20
 _ID_DIGITS = 16
 _SHORT_CHARACTERS = 200
+_READ_BYTES = 2**20
+# A pipe put in the place of a file would otherwise hold its reader for ever.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def read_document(path: Path, *, source: str, max_bytes: int = DEFAULT_MAX_BYTES) -> Document:
@@ -35,11 +40,11 @@ def identify(path: Path, *, max_bytes: int) -> tuple[str, datetime]:
     try:
         check_size(path, max_bytes)
         modified = _modified(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), modified
-    except OSError as error:
+        return _digest(path, max_bytes), modified
+    except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
+        detail = getattr(error, "strerror", None) or error
         mend = "Check that it exists and that you may read it"
-        raise UnreadableFileError(path, f"cannot be opened ({error.strerror or error})", mend) from error
+        raise UnreadableFileError(path, f"cannot be opened ({detail})", mend) from error
 
 
 def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[str, datetime]) -> Document:
@@ -48,9 +53,8 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
     Raises:
         UnreadableFileError: the file was changed meanwhile, so that its text and its sha256 may differ.
     """
+    refuse_changed(path, identity)
     sha256, modified = identity
-    if not path.exists() or _modified(path) != modified:
-        raise UnreadableFileError(path, "was changed while it was read", "Ingest it again")
     return Document(
         id=sha256[:_ID_DIGITS],
         source=source,
@@ -66,6 +70,25 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
         headings=extract.headings,
         blocks=extract.blocks,
     )
+
+
+def refuse_changed(path: Path, identity: tuple[str, datetime]) -> None:
+    """Raise UnreadableFileError when the file is no longer the one that `identify` found."""
+    if not path.exists() or _modified(path) != identity[1]:
+        raise UnreadableFileError(path, "was changed while it was read", "Ingest it again")
+
+
+def _digest(path: Path, max_bytes: int) -> str:
+    """The sha256 of a regular file, and of no more than `max_bytes` of one that grows."""
+    digest = hashlib.sha256()
+    with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123 - of a descriptor
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise UnreadableFileError(path, "is no regular file", "Name a file")
+        left = max_bytes
+        while left > 0 and (block := file.read(min(left, _READ_BYTES))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
 
 
 def _candidates(path: Path, text: str) -> tuple[str, ...] | None:

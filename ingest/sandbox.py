@@ -1,9 +1,9 @@
 """Reads files in a worker process, so that a hostile or broken file costs only that process.
 
-The worker gets paths and gives back extracts, as JSON behind a length, over its standard streams. It
-has a limit on memory, a limit on time, no sockets, none of the environment's secrets, and cannot write
-files. What it sends is checked as if the file itself had sent it; a document's identity and language
-are found in this process.
+The worker gets paths and gives back extracts, as JSON and UTF-8 behind their lengths, over its standard
+streams. It has a limit on memory, a limit on time, no network, none of the environment's secrets, and can
+neither write files nor start processes. What it sends is checked as if the file itself had sent it; a
+document's identity and language are found in this process.
 """
 
 import contextlib
@@ -11,26 +11,39 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import ingest
 from ingest.errors import (
+    BombFileError,
     EmptyFileError,
+    EncryptedFileError,
     IngestError,
+    MemoryLimitError,
+    NestedFileError,
     OversizeFileError,
+    ReaderCrashError,
+    TimeLimitError,
     UnreadableFileError,
+    UnsafeXmlError,
     UnsupportedFileError,
 )
 from ingest.readers.invariants import broken_rule
-from ingest.reading import DEFAULT_MAX_BYTES, identify, to_document
-from ingest.sandbox_worker import OUT_OF_MEMORY, Message, receive, send
+from ingest.readers.text_builder import clean_text
+from ingest.reading import DEFAULT_MAX_BYTES, identify, refuse_changed, to_document
+from ingest.sandbox_worker import Message, frame, receive, send
 from ingest.types import Document, Extract, Heading, Page, Span
 
 _ERRORS: dict[str, type[IngestError]] = {
-    kind.rule: kind for kind in (EmptyFileError, OversizeFileError, UnreadableFileError, UnsupportedFileError)
-}
+    kind.rule: kind
+    for kind in (
+        BombFileError, EmptyFileError, EncryptedFileError, MemoryLimitError, NestedFileError, OversizeFileError,
+        ReaderCrashError, UnreadableFileError, UnsafeXmlError, UnsupportedFileError,
+    )
+}  # fmt: skip
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 _START_TIMEOUT_S = 60.0
 _MAX_REASON_CHARACTERS = 500
@@ -61,42 +74,48 @@ class SandboxedReader:
         """The document in a file, cited as `source`.
 
         Raises:
-            IngestError: one of its kinds; UnreadableFileError also for a file that takes too long, needs
-                too much memory or ends the worker.
+            IngestError: one of its kinds; TimeLimitError, MemoryLimitError and ReaderCrashError for a file
+                that takes too long, needs too much memory or ends the worker.
             RuntimeError: no worker can be started.
         """
         identity = identify(path, max_bytes=self._max_bytes)
-        with self._lock:
-            reply = self._ask(path)
-        return to_document(path, _extract(path, reply), source=source, identity=identity)
+        try:
+            with self._lock:
+                reply, text = self._ask(path)
+        except IngestError:
+            refuse_changed(path, identity)  # half of a file that is being written looks damaged
+            raise
+        return to_document(path, _extract(path, reply, text), source=source, identity=identity)
 
     def close(self) -> None:
         """End the worker."""
         with self._lock:
             self._stop()
 
-    def _ask(self, path: Path) -> Message:
+    def _ask(self, path: Path) -> tuple[Message, str]:
         """The worker's answer about one file, errors raised."""
         process = self._running()
         request = {"path": str(path.absolute()), "max_bytes": self._max_bytes}
-        reply, timed_out = self._exchange(process, request, self._timeout_s)
+        answer, timed_out = self._exchange(process, request, self._timeout_s)
         if timed_out:
-            raise UnreadableFileError(path, f"took longer than {self._timeout_s:g} s", _MEND)
-        if reply is None:
-            raise UnreadableFileError(path, f"ended its reader ({self._stop()})", _MEND)
-        rule = reply.get("rule")
-        if rule == OUT_OF_MEMORY:
+            raise TimeLimitError(path, f"took longer than {self._timeout_s:g} s", _MEND)
+        if answer is None:
+            status = self._stop()
+            reason = f"ended its reader ({status}), as does what needs more than {self._memory_mib} MiB"
+            raise ReaderCrashError(path, reason, _MEND)
+        rule = answer[0].get("rule")
+        if rule == MemoryLimitError.rule:
             self._stop()  # its memory is fragmented, the next file deserves a fresh worker
-            raise UnreadableFileError(path, f"needed more than {self._memory_mib} MiB", _MEND)
+            raise MemoryLimitError(path, f"needed more than {self._memory_mib} MiB", _MEND)
         if rule is not None:
-            reason, mend = (str(reply.get(key))[:_MAX_REASON_CHARACTERS] for key in ("reason", "mend"))
+            reason, mend = (clean_text(str(answer[0].get(key)))[:_MAX_REASON_CHARACTERS] for key in ("reason", "mend"))
             raise _ERRORS.get(str(rule), UnreadableFileError)(path, reason, mend)
-        return reply
+        return answer
 
     def _exchange(
         self, process: subprocess.Popen[bytes], request: Message | None, timeout_s: float
-    ) -> tuple[Message | None, bool]:
-        """The reply or None when the worker died, and whether it was killed for taking too long.
+    ) -> tuple[tuple[Message, str] | None, bool]:
+        """The answer or None when the worker died, and whether it was killed for taking too long.
 
         Killing it from a timer ends the blocking read on every platform, which no select on pipes does.
         """
@@ -113,15 +132,15 @@ class SandboxedReader:
         timer.start()
         try:
             if request is not None:
-                send(process.stdin, request)
-            reply = receive(process.stdout, self._memory_mib * 2**20)
+                send(process.stdin, frame(request))
+            answer = receive(process.stdout)
         except (OSError, ValueError, TypeError, RecursionError):
-            reply = None
+            answer = None
         finally:
             timer.cancel()
         if timed_out.is_set():
             self._stop()
-        return reply, timed_out.is_set()
+        return answer, timed_out.is_set()
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The worker, started if there is none."""
@@ -164,29 +183,36 @@ def _environment() -> dict[str, str]:
     return kept
 
 
-def _extract(path: Path, reply: Message) -> Extract:
+def _extract(path: Path, reply: Message, text: str) -> Extract:
     """The extract in a reply, built from checked values alone."""
     try:
-        found = reply["extract"]
         extract = Extract(
-            text=_string(found["text"]),
-            pages=tuple(Page(*_numbers(page, "number", "start", "end")) for page in found["pages"]),
+            text=text,
+            pages=tuple(Page(*map(_integer, page)) for page in _groups(reply["pages"], 3)),
             headings=tuple(
-                Heading(_integer(item["level"]), _string(item["title"]), _integer(item["start"]))
-                for item in found["headings"]
+                Heading(_integer(level), _string(title), _integer(start))
+                for level, title, start in _groups(reply["headings"], 3)
             ),
-            blocks=tuple(Span(*_numbers(block, "start", "end")) for block in found["blocks"]),
-            metadata={_string(key): _string(value) for key, value in found["metadata"].items()},
+            blocks=tuple(Span(*map(_integer, block)) for block in _groups(reply["blocks"], 2)),
+            metadata={_string(key): _string(value) for key, value in reply["metadata"].items()},
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableFileError(path, "got a malformed answer from its reader", _MEND) from error
     if rule := broken_rule(extract):
         raise UnreadableFileError(path, f"was read wrongly: {rule}", _MEND)
     return extract
 
 
-def _numbers(item: dict[str, object], *keys: str) -> list[int]:
-    return [_integer(item[key]) for key in keys]
+def _groups(flat: object, size: int) -> Iterator[tuple[object, ...]]:
+    """Successive groups of `size` values of a flat list.
+
+    Raises:
+        TypeError: no list.
+        ValueError: the last group lacks values.
+    """
+    if not isinstance(flat, list):
+        raise TypeError(f"a list expected, not {type(flat).__name__}")
+    return zip(*[iter(flat)] * size, strict=True)
 
 
 def _integer(value: object) -> int:

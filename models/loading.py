@@ -19,6 +19,7 @@ def load_causal_lm(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
         raise MissingDependencyError("transformers", "Running a generator here") from error
@@ -37,7 +38,7 @@ def load_causal_lm(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]
                 **shared,
             )
             tokenizer = AutoTokenizer.from_pretrained(resolved.path_or_hub_id, **shared)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise _load_error(resolved, error) from error
     return model.eval(), tokenizer
 
@@ -52,6 +53,7 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     """
     try:
         import torch
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingDependencyError("sentence-transformers", "Running an embedder here") from error
@@ -68,7 +70,7 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
                 **place,
                 model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.dtype_name)},
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise _load_error(resolved, error) from error
     return model.eval()
 

@@ -1,9 +1,21 @@
 """Questions in, answers with sources out."""
 
+from index.filters import Filter
 from rag.answerer import Answerer
 from rag.compose import Fuente
 from rag.config import Config, load_config
 from rag.retriever import Retriever
 from rag.types import Answer, Citation, Message, Sampling
 
-__all__ = ["Answer", "Answerer", "Citation", "Config", "Fuente", "Message", "Retriever", "Sampling", "load_config"]
+__all__ = [
+    "Answer",
+    "Answerer",
+    "Citation",
+    "Config",
+    "Filter",
+    "Fuente",
+    "Message",
+    "Retriever",
+    "Sampling",
+    "load_config",
+]

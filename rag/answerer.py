@@ -2,11 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from threading import Event as Signal
 
+from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
 from ingest.sentences import sentence_spans
@@ -48,13 +50,19 @@ class Answerer:
         self.language = language
 
     def answer(
-        self, question: str, *, k: int | None = None, sampling: Sampling | None = None, language: str | None = None
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        where: Filter | None = None,
+        sampling: Sampling | None = None,
+        language: str | None = None,
     ) -> Answer:
-        """The whole answer.
+        """The whole answer, from the documents that meet the filter.
 
         Raises: ValueError for an empty question, PromptTooLongError, errors of the index.
         """
-        *_, last = self.stream(question, k=k, sampling=sampling, language=language)
+        *_, last = self.stream(question, k=k, where=where, sampling=sampling, language=language)
         if not isinstance(last, Finished):
             raise TypeError(f"a stream ends with Finished, not {last!r}")
         return last.answer
@@ -64,6 +72,7 @@ class Answerer:
         question: str,
         *,
         k: int | None = None,
+        where: Filter | None = None,
         sampling: Sampling | None = None,
         language: str | None = None,
         cancel: Signal | None = None,
@@ -78,7 +87,8 @@ class Answerer:
         chosen = language or self.language
         if chosen == "auto":
             chosen = detect_language(question, candidates=LANGUAGES)
-        return _Run(self, question, k, sampling or self.sampling, chosen, cancel).events()
+        search = partial(self.retriever.search, question, k=k, where=where)
+        return _Run(self, question, search, sampling or self.sampling, chosen, cancel).events()
 
 
 class _Run:
@@ -88,7 +98,7 @@ class _Run:
         self,
         answerer: Answerer,
         question: str,
-        k: int | None,
+        search: Callable[[], list[Hit]],
         sampling: Sampling,
         language: str,
         cancel: Signal | None,
@@ -96,7 +106,7 @@ class _Run:
         self._answerer = answerer
         self._generator = answerer.generator
         self._question = question
-        self._k = k
+        self._search = search
         self._sampling = sampling
         self._language = language
         self._cancel = cancel
@@ -109,7 +119,7 @@ class _Run:
 
     def events(self) -> Iterator[Event]:
         with self._timed("retrieve"):
-            hits = self._answerer.retriever.search(self._question, k=self._k)
+            hits = self._search()
         yield Retrieved(hits)
         room = self._generator.context_tokens - self._sampling.max_tokens
         prompt = build_prompt(

@@ -13,7 +13,7 @@ import models
 from index.embedder import Embedder, prefixes_of
 from index.errors import IndexDamagedError
 from index.search import Index, SearchSettings
-from index.types import Identity, SyncProgress, SyncReport
+from index.types import DEFAULT_COLLECTION, Identity, SyncProgress, SyncReport, check_collection
 from index.writer import IndexWriter
 from ingest.chunking import Chunker
 from ingest.discovery import discover
@@ -144,12 +144,20 @@ class Fuente:
         return IndexWriter(self.config.index, self.embedder, self._chunker(), self.identity())
 
     def ingest(
-        self, paths: Sequence[str | Path], *, keep_missing: bool = False, progress: Progress | None = None
+        self,
+        paths: Sequence[str | Path],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        keep_missing: bool = False,
+        progress: Progress | None = None,
     ) -> SyncReport:
-        """Makes the index equal to these files and folders; `keep_missing` keeps what vanished from a folder.
+        """Makes a collection equal to these files and folders; `keep_missing` keeps what vanished from a folder.
 
-        Raises: UnreadableFileError for a path that does not exist, IndexBusyError, IndexMismatchError.
+        Raises: UnreadableFileError for a path that does not exist, IndexBusyError, IndexMismatchError, ValueError for
+        a name that no collection can have.
         """
+        # Before anything is loaded or made.
+        check_collection(collection)
         section = self.config.ingest
         given = [named_path(path) for path in paths]
         skipped: list[Path] = []
@@ -165,7 +173,7 @@ class Fuente:
             self.writer() as writer,
         ):
             roots = [] if keep_missing else [path for path in given if path.is_dir()]
-            return writer.sync(files, roots, reader.read, skipped=left_out, progress=report)
+            return writer.sync(files, roots, reader.read, collection=collection, skipped=left_out, progress=report)
 
     def follow(
         self,
@@ -174,6 +182,7 @@ class Fuente:
         on_report: Callable[[SyncReport], None],
         on_error: Callable[[Exception], None] | None = None,
         stop: Event | None = None,
+        collection: str = DEFAULT_COLLECTION,
         keep_missing: bool = False,
         progress: Progress | None = None,
     ) -> None:
@@ -191,7 +200,7 @@ class Fuente:
         roots = [named_path(path) for path in paths]
         index, settle_s = named_path(self.config.index), self.config.ingest.settle_s
         follow(
-            lambda: self.ingest(roots, keep_missing=keep_missing, progress=progress),
+            lambda: self.ingest(roots, collection=collection, keep_missing=keep_missing, progress=progress),
             settled_changes(roots, index=index, stop=stop or Event(), settle_s=settle_s),
             on_report,
             on_error or (lambda error: _log.warning("%s", error)),
@@ -202,13 +211,13 @@ class Fuente:
         with self.writer() as writer:
             return writer.reindex(progress=progress or (lambda _: None))
 
-    def remove(self, sources: Sequence[str]) -> None:
-        """Takes files out of the index.
+    def remove(self, sources: Sequence[str], *, collection: str | None = None) -> None:
+        """Takes files out of a collection, or of all.
 
         Raises: UnknownSourceError.
         """
         with self.writer() as writer:
-            writer.remove(sources)
+            writer.remove(sources, collection=collection)
 
     def required_models(self) -> list[str]:
         """Names of the catalogue that this configuration needs."""
@@ -246,4 +255,5 @@ class Fuente:
 
 def named_path(path: str | Path) -> Path:
     """The absolute path under which a file is stored and cited; without "..", and links are not followed."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    # resolve() would follow links, and Path.expanduser() fails for a name such as ~$notes.docx.
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111

@@ -2,6 +2,7 @@
 
 RagError
 ├── ConfigurationError   a value or key of the configuration is wrong
+├── EmptyScopeError      no document is in the scope that was asked for
 └── GenerationError      the generator could not answer
     └── PromptTooLongError   question and instructions alone exceed the budget
 """
@@ -12,6 +13,10 @@ class RagError(Exception):
 
 
 class ConfigurationError(RagError):
+    pass
+
+
+class EmptyScopeError(RagError):
     pass
 
 

@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
+from index.filters import Filter
 from index.search import Index
 from index.types import Hit
 
@@ -17,9 +18,9 @@ from index.types import Hit
 class Retriever(BaseRetriever):
     """The passages of an index for a question.
 
-    from rag import Retriever
+    from rag import Filter, Retriever
     retriever = Retriever.open("fuente-index")
-    for hit in retriever.search("¿Qué es un autoencoder?", k=3):
+    for hit in retriever.search("¿Qué es un autoencoder?", k=3, where=Filter(collections=("tesis",))):
         print(hit.rank, hit.source, hit.chunk.page, hit.chunk.text)
     """
 
@@ -27,6 +28,8 @@ class Retriever(BaseRetriever):
 
     index: Index = Field(exclude=True)
     k: int = 5
+    where: Filter | None = None
+    """Which documents are searched when a call does not say; `Filter()` in a call stands for all of them."""
 
     @classmethod
     def open(cls, index_dir: str | Path, **flags: Any) -> "Retriever":
@@ -54,9 +57,10 @@ class Retriever(BaseRetriever):
         # A chunk names its first page only, and may go on over the next.
         return next((page.number for page in reversed(pages) if page.start <= offset), hit.chunk.page)
 
-    def search(self, question: str, *, k: int | None = None) -> list[Hit]:
-        """The `k` best passages, best first."""
-        return self.index.search(question, self.k if k is None else k)
+    def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
+        """The `k` best passages of the documents that meet the filter, best first."""
+        chosen = self.where if where is None else where
+        return self.index.search(question, self.k if k is None else k, where=chosen)
 
     def _get_relevant_documents(
         self,
@@ -64,13 +68,19 @@ class Retriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
         k: int | None = None,
+        where: Filter | None = None,
     ) -> list[LangChainDocument]:
-        return [as_langchain(hit) for hit in self.search(query, k=k)]
+        return [as_langchain(hit) for hit in self.search(query, k=k, where=where)]
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        where: Filter | None = None,
     ) -> list[LangChainDocument]:
-        call = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k)
+        call = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k, where=where)
         return await run_in_executor(None, call)
 
 
@@ -87,6 +97,7 @@ def as_langchain(hit: Hit) -> LangChainDocument:
             "end": chunk.end,
             "score": hit.score,
             "language": hit.language,
+            "collection": hit.collection,
             "document_id": chunk.document_id,
             "headings": list(chunk.headings),
         },

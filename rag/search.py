@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from index.filters import Filter
 from index.types import Hit
 
 
@@ -17,6 +18,6 @@ class Search(Protocol):
         """The page of the hit's document that holds the character at `offset`; None for one without pages."""
         ...
 
-    def search(self, question: str, *, k: int | None = None) -> list[Hit]:
-        """The `k` best passages, best first; its own number of them when `k` is None."""
+    def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
+        """The `k` best passages of the documents that meet the filter, best first; its own `k` and filter for None."""
         ...

@@ -6,7 +6,7 @@ from threading import Lock
 
 import models
 from index.embedder import Embedder
-from index.generation import current_number
+from index.manifest import current_number
 from index.search import Index
 from index.types import Failure, SourceInfo
 from rag import Answerer, Config, Fuente

@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ingest.errors import EmptyFileError, OversizeFileError, UnreadableFileError, UnsupportedFileError
+from ingest.errors import (
+    EmptyFileError,
+    NestedFileError,
+    OversizeFileError,
+    UnreadableFileError,
+    UnsupportedFileError,
+)
 from ingest.readers.delimited import read_delimited
 from ingest.readers.epub import read_epub
 from ingest.readers.html import read_html
@@ -18,6 +24,7 @@ from ingest.readers.rtf import read_rtf
 from ingest.readers.slides import read_pptx
 from ingest.readers.source_code import SOURCE_SUFFIXES, read_python, read_source
 from ingest.readers.spreadsheet import read_xlsx
+from ingest.readers.text_builder import MAX_TEXT_CHARACTERS, TextLimitReached
 from ingest.readers.word import read_docx
 from ingest.types import Extract
 
@@ -66,7 +73,7 @@ def read(path: Path, *, max_bytes: int) -> Extract:
 
     Raises:
         UnsupportedFileError: no reader for its suffix.
-        OversizeFileError: larger than `max_bytes`, or a bomb.
+        OversizeFileError: larger than `max_bytes`, more text than `MAX_TEXT_CHARACTERS`, or a bomb.
         EmptyFileError: nothing but white space in it.
         UnreadableFileError: anything else that keeps it from being read.
     """
@@ -78,7 +85,11 @@ def read(path: Path, *, max_bytes: int) -> Extract:
         mend = "Check that it exists and that you may read it"
         raise UnreadableFileError(path, f"cannot be opened ({error.strerror or error})", mend) from error
     except RecursionError as error:
-        raise UnreadableFileError(path, "is nested too deeply", "Save it again in its program") from error
+        raise NestedFileError(path, "is nested too deeply", "Save it again in its program") from error
+    except TextLimitReached as error:
+        raise _too_much_text(path) from error
+    if len(extract.text) > MAX_TEXT_CHARACTERS:
+        raise _too_much_text(path)
     if not extract.text.strip():
         raise EmptyFileError(path, "has no text", _empty_mend(path))
     if rule := broken_rule(extract):
@@ -97,6 +108,11 @@ def check_size(path: Path, max_bytes: int) -> None:
         raise OversizeFileError(
             path, f"has {status.st_size} bytes, more than {max_bytes}", "Split it, or raise the limit"
         )
+
+
+def _too_much_text(path: Path) -> OversizeFileError:
+    reason = f"has more than {MAX_TEXT_CHARACTERS // 10**6} million characters of text"
+    return OversizeFileError(path, reason, "Split it into files")
 
 
 def _empty_mend(path: Path) -> str:

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 from lxml import etree
 
-from ingest.errors import UnreadableFileError
+from ingest.errors import EncryptedFileError, UnreadableFileError
 from ingest.readers.archive import DUBLIN_CORE, open_archive, parse_xml, read_member
 from ingest.readers.html import append_html, parse_html
 from ingest.readers.plain import decode
@@ -45,7 +45,7 @@ def _refuse_protection(path: Path, archive: ZipFile) -> None:
     root = parse_xml(path, _ENCRYPTION, read_member(path, archive, _ENCRYPTION))
     methods = root.iter("{*}EncryptionMethod")
     if any(method.get("Algorithm") not in _FONT_SCRAMBLING for method in methods):
-        raise UnreadableFileError(path, "is encrypted against copying", "Ingest a copy without protection")
+        raise EncryptedFileError(path, "is encrypted against copying", "Ingest a copy without protection")
 
 
 def _package(path: Path, archive: ZipFile) -> tuple[str, etree._Element]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -13,7 +14,8 @@ from ingest.readers.text_builder import one_line
 from ingest.types import Extract, Heading, Span
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
-_FIELD = re.compile(r"^(title|author|date)[ \t]*:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_FIELD = re.compile(r"^(title|author|date)[ \t]*+:[ \t]*+(\S.*)", re.MULTILINE | re.IGNORECASE)
+_MAX_TITLE_CHARACTERS = 1000  # beyond that it is no title, and keeps its marks
 _NEW_LINE = re.compile("\n")
 _BLOCKS = {"table_open", "bullet_list_open", "ordered_list_open", "fence", "code_block"}
 
@@ -27,11 +29,14 @@ def parse_markdown(text: str) -> Extract:
     """The extract of clean Markdown text."""
     front = _FRONT_MATTER.match(text)
     skipped = front.end() if front else 0
-    tokens = MarkdownIt("commonmark").enable("table").parse(text[skipped:])
+    # Inside paragraphs nothing is needed, and what stands there may take a parser long.
+    parser = MarkdownIt("commonmark").enable("table").disable("inline")
+    references: dict[str, Any] = {}
+    tokens = parser.parse(text[skipped:], references)
     starts = _line_starts(text, skipped)
     return Extract(
         text,
-        headings=tuple(_headings(text, tokens, starts)),
+        headings=tuple(_headings(text, tokens, starts, references)),
         blocks=tuple(_blocks(text, tokens, starts)),
         metadata=_fields(front[1]) if front else {},
     )
@@ -43,14 +48,20 @@ def _line_starts(text: str, skipped: int) -> list[int]:
     return [*starts, len(text)]
 
 
-def _headings(text: str, tokens: Sequence[Token], starts: Sequence[int]) -> Iterator[Heading]:
+def _headings(
+    text: str, tokens: Sequence[Token], starts: Sequence[int], references: dict[str, Any]
+) -> Iterator[Heading]:
+    parser = MarkdownIt("commonmark")
     for opening, inline in pairwise(tokens):
         if opening.type != "heading_open" or opening.level or not opening.map:
             continue
         start = starts[opening.map[0]]
         line = text[start : starts[opening.map[0] + 1]]
         start += len(line) - len(line.lstrip(" "))
-        title = one_line("".join(_words(inline)))
+        title = inline.content
+        if len(title) <= _MAX_TITLE_CHARACTERS:
+            title = "".join(_words(parser.parseInline(title, references)[0]))
+        title = one_line(title)
         if title:
             yield Heading(int(opening.tag[1]), title, start)
 
@@ -72,4 +83,4 @@ def _blocks(text: str, tokens: Sequence[Token], starts: Sequence[int]) -> Iterat
 
 
 def _fields(front_matter: str) -> dict[str, str]:
-    return {match[1].lower(): match[2].strip("\"'") for match in _FIELD.finditer(front_matter)}
+    return {match[1].lower(): match[2].strip().strip("\"'") for match in _FIELD.finditer(front_matter)}

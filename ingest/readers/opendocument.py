@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 from lxml import etree
 
-from ingest.errors import UnreadableFileError
+from ingest.errors import EncryptedFileError, UnreadableFileError
 from ingest.readers.archive import DUBLIN_CORE, open_archive, parse_xml, read_member
 from ingest.readers.tables import table_text
 from ingest.readers.text_builder import TextBuilder, one_line
@@ -23,7 +23,7 @@ _OFFICE = f"{{{_OASIS}office:1.0}}"
 _MANIFEST = "META-INF/manifest.xml"
 _CONTAINERS = (f"{_TEXT}section", f"{_TEXT}index-body", f"{_TEXT}numbered-paragraph")
 _SKIPPED = (f"{_OFFICE}annotation", f"{_TEXT}note-citation", f"{_TEXT}tracked-changes", f"{_TEXT}ruby-text")
-_MAX_SPACES = 100
+_MAX_COUNT = 100
 
 
 def read_odt(path: Path) -> Extract:
@@ -48,8 +48,7 @@ def read_odt(path: Path) -> Extract:
 
 def _add(element: etree._Element, builder: TextBuilder) -> None:
     if element.tag == f"{_TEXT}h":
-        level = element.get(f"{_TEXT}outline-level", "1")
-        builder.heading(int(level) if level.isdecimal() else 1, _text(element))
+        builder.heading(_count(element, "outline-level"), _text(element))
     elif element.tag == f"{_TEXT}p":
         builder.paragraph(_text(element))
     elif element.tag == f"{_TEXT}list":
@@ -101,8 +100,7 @@ def _text(element: etree._Element) -> str:
 def _gap(element: etree._Element) -> str:
     """What an element stands for by itself."""
     if element.tag == f"{_TEXT}s":
-        count = element.get(f"{_TEXT}c", "1")
-        return " " * min(int(count) if count.isdecimal() else 1, _MAX_SPACES)
+        return " " * _count(element, "c")
     if element.tag in (f"{_TEXT}line-break", f"{_TEXT}p"):
         return "\n"
     if element.tag == f"{_TEXT}note":
@@ -110,11 +108,17 @@ def _gap(element: etree._Element) -> str:
     return "\t" if element.tag == f"{_TEXT}tab" else ""
 
 
+def _count(element: etree._Element, name: str) -> int:
+    """A number that the file may choose freely, at most `_MAX_COUNT`; 1 when it is none."""
+    count = element.get(f"{_TEXT}{name}", "1")
+    return min(int(count), _MAX_COUNT) if count.isdecimal() and len(count) <= len(str(_MAX_COUNT)) else 1
+
+
 def _refuse_encryption(path: Path, archive: ZipFile) -> None:
     if _MANIFEST in archive.namelist():
         manifest = parse_xml(path, _MANIFEST, read_member(path, archive, _MANIFEST), doctype=True)
         if next(manifest.iter("{*}encryption-data"), None) is not None:
-            raise UnreadableFileError(path, "is encrypted", "Save it without a password")
+            raise EncryptedFileError(path, "is encrypted", "Save it without a password")
 
 
 def _metadata(path: Path, archive: ZipFile) -> dict[str, str]:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pypdfium2
 from pypdfium2 import PdfDocument, PdfiumError, PdfTextPage, raw
 
-from ingest.errors import UnreadableFileError
+from ingest.errors import EncryptedFileError, OversizeFileError, UnreadableFileError
+from ingest.readers.pdf_guard import refuse_pdf_bombs
 from ingest.readers.pdf_layout import Layout, Line
-from ingest.readers.text_builder import TextBuilder
+from ingest.readers.text_builder import MAX_TEXT_CHARACTERS, TextBuilder, TextLimitReached
 from ingest.types import Extract
 
+MAX_PAGES = 20_000
 _PDFIUM = threading.Lock()  # PDFium keeps global state: two threads inside it crash the process
 _LOCKED = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
 _LINE_HYPHENS = ("\x02", "\ufffe")  # what PDFium puts for a hyphen at a line's end, in place of the break
@@ -28,20 +30,32 @@ def read_pdf(path: Path) -> Extract:
     Lines that stand at the same place of most pages (running headers, page numbers) are left out.
 
     Raises:
-        UnreadableFileError: damaged, encrypted, or no PDF.
+        EncryptedFileError: it asks for a password.
+        OversizeFileError: a bomb, or more than `MAX_PAGES` pages.
+        UnreadableFileError: damaged, or no PDF.
     """
+    refuse_pdf_bombs(path, path.read_bytes())
     with _PDFIUM:
         try:
             with pypdfium2.PdfDocument(path) as document:
+                if len(document) > MAX_PAGES:
+                    reason = f"has {len(document)} pages, more than {MAX_PAGES}"
+                    raise OversizeFileError(path, reason, "Split it into files")
                 return _extract(document)
         except PdfiumError as error:
             if getattr(error, "err_code", None) in _LOCKED:
-                raise UnreadableFileError(path, "is encrypted", "Save a copy without a password") from error
+                raise EncryptedFileError(path, "is encrypted", "Save a copy without a password") from error
             raise UnreadableFileError(path, f"is damaged or no PDF ({error})", "Export it again") from error
 
 
 def _extract(document: PdfDocument) -> Extract:
-    pages = [list(_lines(document, index)) for index in range(len(document))]
+    pages: list[list[Line]] = []
+    characters = 0
+    for index in range(len(document)):
+        pages.append(list(_lines(document, index)))
+        characters += sum(len(line.text) for line in pages[-1])
+        if characters > MAX_TEXT_CHARACTERS:  # one page may be listed over and over
+            raise TextLimitReached
     layout = Layout(pages)
     builder = TextBuilder()
     for index in range(len(pages)):

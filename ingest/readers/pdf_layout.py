@@ -1,5 +1,6 @@
 """From the placed lines of PDF pages to paragraphs and headings."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ _PAGE_NUMBER = re.compile(
     r"\W*(?:página|pagina|pág\.?|pag\.?|p\.|page|folha|hoja)?\W*#-?\d+(?:\W*(?:de|of|/)?\W*\d+)?\W*",
     re.IGNORECASE,
 )
+_LONGEST_PAGE_NUMBER = 60  # in a long run of dots and blanks the expression above takes its length squared
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _ITEM = re.compile(r"(?:[•◦▪■●○‣⁃*·–—-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)])\s")
 _HARD_HYPHENS = ("-", "\u2010", "\u00ad")
@@ -63,6 +65,8 @@ class Layout:
 
     def _joined(self, block: Sequence[Line], page: Sequence[Line]) -> str:
         parts = [block[0].text]
+        if len(block) == 1:
+            return parts[0]
         edge = max(line.right for line in page if abs(line.left - block[0].left) <= line.height)
         edge = max(edge, *(line.right for line in block))
         for above, line in pairwise(block):
@@ -78,12 +82,18 @@ class Layout:
 
         The rest of the document decides: a compound that is written whole elsewhere keeps its hyphen.
         """
-        head, tail = re.match(r"[^\W\d_]*", below), re.search(r"[^\W\d_]*$", above)
-        first, second = (tail[0] if tail else "").casefold(), (head[0] if head else "").casefold()
+        first, second = _last_letters(above).casefold(), _last_letters(below[::-1])[::-1].casefold()
         if not first or not second or below[0].isupper():
             return "-"
         compound = f"{first}-{second}" in self._vocabulary and first + second not in self._vocabulary
         return "-" if compound else ""
+
+
+def _last_letters(text: str) -> str:
+    start = len(text)
+    while start and text[start - 1].isalpha():
+        start -= 1
+    return text[start:]
 
 
 def _body_height(lines: Iterable[Line]) -> float:
@@ -112,7 +122,7 @@ def _running_lines(pages: Sequence[Sequence[Line]]) -> set[tuple[int, Line]]:
     running: set[tuple[int, Line]] = set()
     for (pattern, _), found in places.items():
         if len({number for number, _ in found}) >= needed:
-            running.update(found[0 if _PAGE_NUMBER.fullmatch(pattern) else 1 :])
+            running.update(found[0 if _is_page_number(pattern) else 1 :])
     return running
 
 
@@ -135,7 +145,11 @@ def _pattern(text: str, number: int) -> str:
     if first is None or len(first[0]) > 5:
         return text
     pattern = f"{text[: first.start()]}#{int(first[0]) - number}{text[first.end() :]}"
-    return pattern if _PAGE_NUMBER.fullmatch(pattern) or len(_WORD.findall(text)) > 1 else text
+    return pattern if _is_page_number(pattern) or len(_WORD.findall(text)) > 1 else text
+
+
+def _is_page_number(pattern: str) -> bool:
+    return len(pattern) <= _LONGEST_PAGE_NUMBER and bool(_PAGE_NUMBER.fullmatch(pattern))
 
 
 def _pitch(lines: Sequence[Line]) -> float:
@@ -148,23 +162,27 @@ def _pitch(lines: Sequence[Line]) -> float:
 def _blocks(lines: Sequence[Line], pitch: float) -> Iterator[list[Line]]:
     """Runs of lines of one type size, close below each other."""
     block: list[Line] = []
+    left, right = math.inf, -math.inf
     for line in lines:
-        if block and not _belong(block, line, pitch):
+        if block and not _belong(block, left, right, line, pitch):
             yield block
             block = []
+            left, right = math.inf, -math.inf
         block.append(line)
+        left, right = min(left, line.left), max(right, line.right)
     if block:
         yield block
 
 
-def _belong(block: Sequence[Line], line: Line, pitch: float) -> bool:
+def _belong(block: Sequence[Line], left: float, right: float, line: Line, pitch: float) -> bool:
+    """Whether the line goes on with a block that reaches from `left` to `right`."""
     above = block[-1]
     if above.hyphenated:
         return True
     gap = above.baseline - line.baseline
     same_size = abs(above.height - line.height) <= 0.1 * above.height
-    overlapping = line.left < max(item.right for item in block)
-    indented = len(block) > 1 and line.left - min(item.left for item in block) > 0.8 * line.height
+    overlapping = line.left < right
+    indented = len(block) > 1 and line.left - left > 0.8 * line.height
     ends = above.text.endswith((".", ":", "!", "?", "…", "»", "”"))
     close = -0.3 * line.height <= gap <= max(1.25 * pitch, 0.5 * line.height)
     return close and same_size and (overlapping or gap < 0.3 * line.height) and not (indented and ends)

@@ -1,6 +1,7 @@
 """Plain text in whatever encoding it comes, and reStructuredText."""
 
 import re
+import warnings
 from pathlib import Path
 
 from charset_normalizer import from_bytes
@@ -66,8 +67,10 @@ def decode(data: bytes, declared: str | None = None) -> str | None:
         return None
     for encoding in filter(None, ("utf-8", declared)):
         try:
-            return data.decode("cp1252" if encoding.lower() in _LATIN_1 else encoding)
-        except (UnicodeError, LookupError):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # some codecs of Python's own are deprecated
+                return data.decode("cp1252" if encoding.lower() in _LATIN_1 else encoding)
+        except (ValueError, LookupError):  # no such codec, or a name with a NUL in it
             continue
     return _decode_western(data) or _decode_guessed(data)
 

@@ -1,6 +1,7 @@
 """PPTX: one page a slide."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pptx
@@ -12,7 +13,7 @@ from pptx.shapes.base import BaseShape
 from pptx.shapes.graphfrm import GraphicFrame
 from pptx.slide import Slide
 
-from ingest.readers.archive import ZIP_ERRORS, damaged, open_archive, refuse_entities
+from ingest.readers.archive import MAX_MEMBERS, ZIP_ERRORS, damaged, open_archive, refuse_entities
 from ingest.readers.tables import table_text
 from ingest.readers.text_builder import TextBuilder
 from ingest.types import Extract
@@ -46,7 +47,9 @@ def read_pptx(path: Path) -> Extract:
 
 def _extract(presentation: Presentation) -> Extract:
     builder = TextBuilder()
-    for number, slide in enumerate(presentation.slides, start=1):
+    # A slide may be listed again and again; nothing makes a second one of it, and no program does that.
+    slides = {slide.part.partname: slide for slide in islice(presentation.slides, MAX_MEMBERS)}
+    for number, slide in enumerate(slides.values(), start=1):
         builder.page(number)
         _add_slide(slide, builder)
     core = presentation.core_properties

@@ -19,6 +19,7 @@ from ingest.readers.text_builder import TextBuilder
 from ingest.types import Extract
 
 MAX_ROWS = 200_000
+MAX_CELLS = 20_000_000  # of a workbook, the empty ones before a filled one with it: what takes some 10 s
 _SHEET_ROWS = 2**20  # what the format allows; a stray row number beyond it would be padded for ever
 XLSX_ERRORS = (
     InvalidFileException,
@@ -39,7 +40,7 @@ def read_xlsx(path: Path) -> Extract:
 
     Raises:
         UnreadableFileError: damaged, encrypted, or no XLSX file.
-        OversizeFileError: more than `MAX_ROWS` rows in a sheet, or a zip bomb.
+        OversizeFileError: more than `MAX_ROWS` rows in a sheet, `MAX_CELLS` cells in all, or a zip bomb.
     """
     with open_archive(path, "XLSX") as archive:
         refuse_entities(path, archive)
@@ -55,15 +56,35 @@ def _extract(path: Path) -> Extract:
     workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
         builder = TextBuilder()
+        budget = _Budget(path)
         for number, sheet in enumerate(workbook.worksheets, start=1):
             builder.page(number)
             builder.heading(1, sheet.title)
             sheet.reset_dimensions()  # the declared size is often wrong, and free for the file to choose
             values = islice(sheet.iter_rows(values_only=True), _SHEET_ROWS)
-            builder.rows(labelled_lines(capped(path, map(_row, values))))
+            builder.rows(labelled_lines(capped(path, map(_row, budget.spent(values)))))
         return builder.extract(_properties(workbook))
     finally:
         workbook.close()
+
+
+class _Budget:
+    """The cells that are left to a workbook.
+
+    A sheet of few bytes may have one cell at the end of each of a million rows, and be listed many times.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._left = MAX_CELLS
+
+    def spent(self, rows: Iterable[Sequence[object]]) -> Iterator[Sequence[object]]:
+        """The rows, as long as cells are left; a row without any costs one."""
+        for row in rows:
+            self._left -= max(len(row), 1)
+            if self._left < 0:
+                raise OversizeFileError(self._path, f"has more than {MAX_CELLS} cells", "Split it into files")
+            yield row
 
 
 def capped(path: Path, rows: Iterable[Row]) -> Iterator[Row]:

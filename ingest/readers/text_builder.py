@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from ingest.types import Extract, Heading, Page, Span
 
+# A hundred times the longest novels. A small file can ask for far more, by naming one text over and over.
+MAX_TEXT_CHARACTERS = 100_000_000
+
 _UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _LINE_END = re.compile(r"\r\n?|[\x0b\x0c\x85]")
 
@@ -22,6 +25,10 @@ def clean_text(text: str) -> str:
 def one_line(text: str) -> str:
     """The text with every run of white space turned into one space."""
     return " ".join(clean_text(text).split())
+
+
+class TextLimitReached(Exception):  # noqa: N818 - `read` makes an error with a path of it
+    """A document's text grows beyond `MAX_TEXT_CHARACTERS`."""
 
 
 class TextBuilder:
@@ -99,6 +106,8 @@ class TextBuilder:
     def _append(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
+        if self._length > MAX_TEXT_CHARACTERS:
+            raise TextLimitReached
 
     def _close_page(self) -> None:
         if self._page:

@@ -24,7 +24,6 @@ _EXPECTED = (IngestError, StoreError, ModelError, RagError, EvaluationError, Val
 def main() -> None:
     """Runs the command line and exits with 0, or 1 when the command failed, or 2 for wrong usage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Whatever the locale: JSON is UTF-8, and no file name is beyond printing.

@@ -8,10 +8,12 @@ import typer
 from rich.text import Text
 
 from index.errors import IndexNotFoundError
+from index.filters import Filter
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
 from rag.cli.progress import sync_progress
 from rag.cli.rendering import answer_json, hit_json, notes, out, plain, print_hits, print_json, print_sources
+from rag.cli.scope import Scope, filter_of, scoped
 from rag.compose import Fuente
 from rag.types import Answer, Finished, Retrieved, TextDelta
 
@@ -26,13 +28,17 @@ _SamplesOption = Annotated[
 ]
 
 
-@app.command(epilog='Example: fuente search "What is a variational autoencoder?" -k 3')
-def search(question: str, k: PassagesOption = None, index: IndexOption = None, json: JsonOption = False) -> None:
+@app.command(epilog='Example: fuente search "What is a variational autoencoder?" -k 3 --source "*.pdf"')
+@scoped
+def search(
+    question: str, scope: Scope, k: PassagesOption = None, index: IndexOption = None, json: JsonOption = False
+) -> None:
     """Find the passages that are nearest to a question."""
     fuente = configured(index, retrieval={"k": k})
-    index_state(fuente)
+    _, infos = index_state(fuente)
+    where = filter_of(scope, fuente, infos)
     prepare_missing(fuente, embedder_only=True)
-    hits = fuente.retriever.search(question)
+    hits = fuente.retriever.search(question, where=where)
     if json:
         print_json({"hits": [hit_json(hit) for hit in hits]})
     else:
@@ -40,8 +46,10 @@ def search(question: str, k: PassagesOption = None, index: IndexOption = None, j
 
 
 @app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')
+@scoped
 def ask(
     question: str,
+    scope: Scope,
     k: PassagesOption = None,
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, help="0 is greedy and repeatable, 2 is wild.")
@@ -57,13 +65,16 @@ def ask(
         retrieval={"k": k},
         generation={"temperature": temperature, "max_tokens": max_tokens, "seed": seed},
     )
-    index_state(fuente)
+    _, infos = index_state(fuente)
+    where = filter_of(scope, fuente, infos)
     prepare_missing(fuente)
-    answer = _stream(fuente, question, show=not json)
+    answer = _stream(fuente, question, show=not json, where=where)
     if json:
         print_json(answer_json(answer))
-    else:
-        print_sources(answer)
+        return
+    print_sources(answer)
+    if answer.abstained and where:
+        notes.print(Text(f"Only part of the documents was asked: {plain(str(scope))}"))
 
 
 @app.command(epilog="Example: fuente demo")
@@ -94,14 +105,14 @@ def serve(
     raise typer.Exit(launch(index=fuente.config.index, port=port, open_browser=browser))
 
 
-def _stream(fuente: Fuente, question: str, *, show: bool) -> Answer:
+def _stream(fuente: Fuente, question: str, *, show: bool, where: Filter | None = None) -> Answer:
     """Prints verified sentences as they come and returns the whole answer."""
     with notes.status("loading the models"):
         answerer = fuente.answerer
     status = notes.status("searching")
     status.start()
     try:
-        for event in answerer.stream(question):
+        for event in answerer.stream(question, where=where):
             if isinstance(event, Retrieved):
                 status.update(f"reading {len(event.hits)} passages")
             elif isinstance(event, TextDelta) and show:

@@ -1,6 +1,8 @@
 """Commands that change or describe the index."""
 
 import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,33 +14,44 @@ import models
 from index.errors import UnknownSourceError
 from index.manifest import current_number
 from index.store import Store
-from index.types import SourceInfo, SyncReport
+from index.types import DEFAULT_COLLECTION, SourceInfo, SyncReport, check_collection
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import sync_progress
 from rag.cli.rendering import notes, out, plain, print_json, size
 from rag.compose import Fuente, named_path
 
 
+def _named(name: str | None) -> str | None:
+    """The name of a collection. Raises: typer.BadParameter."""
+    try:
+        return None if name is None else check_collection(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 @app.command(epilog="Example: fuente ingest ~/Documents/thesis notes.pdf")
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are read with all below them.")],
+    collection: Annotated[
+        str, typer.Option(metavar="NAME", callback=_named, help="Part of the index that they belong to.")
+    ] = DEFAULT_COLLECTION,
     index: IndexOption = None,
     keep_missing: Annotated[bool, typer.Option(help="Keep documents whose file vanished from a folder.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and do it again whenever they change.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Make the index equal to these files and folders.
+    """Make the index, or a collection of it, equal to these files and folders.
 
     What is new is added, what changed is read again, what vanished from a folder leaves, the rest is untouched.
     """
     fuente = configured(index)
     prepare_missing(fuente, embedder_only=True)
     if watch:
-        _follow(fuente, paths, keep_missing, json)
+        _follow(fuente, paths, collection, keep_missing, json)
         return
     started = time.perf_counter()
     with sync_progress() as progress:
-        report = fuente.ingest(paths, keep_missing=keep_missing, progress=progress)
+        report = fuente.ingest(paths, collection=collection, keep_missing=keep_missing, progress=progress)
     seconds = time.perf_counter() - started
     if json:
         print_json({**_report_json(report), "seconds": round(seconds, 3)})
@@ -79,12 +92,13 @@ def status(
         listed = [_source_json(info) for info in infos]
         print_json({**state, "sources": listed} if sources else state)
         return
-    for name, value in state.items():
+    for name, value in {**state, "collections": _collections_line(state["collections"])}.items():
         out.print(f"{name.replace('_', ' '):<16} {size(value) if name == 'size_bytes' else plain(str(value))}")
     if sources:
         for info in infos:
+            of = "" if info.collection == DEFAULT_COLLECTION else f"{plain(info.collection)}, "
             pages = f", {info.pages} pages" if info.pages else ""
-            out.print(f"  {plain(info.source)}  ({info.language}, {info.chunks} chunks{pages})")
+            out.print(f"  {plain(info.source)}  ({of}{info.language}, {info.chunks} chunks{pages})")
 
 
 @app.command(epilog="Example: fuente remove notes.pdf")
@@ -92,13 +106,18 @@ def remove(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, as `status` lists them.")
     ],
+    collection: Annotated[
+        str | None, typer.Option(metavar="NAME", callback=_named, help="Only out of this collection.")
+    ] = None,
     index: IndexOption = None,
 ) -> None:
     """Take files out of the index; the files themselves stay where they are."""
     fuente = configured(index)
     _, infos = index_state(fuente)
-    chosen = sorted({path for source in sources for path in _matching(fuente, infos, source)})
-    fuente.remove(chosen)
+    place = "this index" if collection is None else f"collection {collection!r}"
+    known = {info.source for info in infos if collection in (None, info.collection)}
+    chosen = sorted({path for source in sources for path in _matching(fuente, known, source, place)})
+    fuente.remove(chosen, collection=collection)
     out.print(f"{len(chosen)} removed")
 
 
@@ -117,6 +136,7 @@ def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
         "documents": documents,
         "chunks": chunks,
         "sources_count": len(infos),
+        "collections": _collections(infos),
         "languages": ", ".join(sorted({info.language for info in infos})),
         "model": store.identity().embedder,
         "generator": fuente.config.server.model or fuente.config.models.generator,
@@ -130,14 +150,30 @@ def prepare_missing(fuente: Fuente, *, embedder_only: bool = False) -> None:
     """Prepares the packaged models that the configuration needs and the cache lacks."""
     from rag.cli.preparing import prepare_models
 
-    needed = fuente.required_models()[:1] if embedder_only else fuente.required_models()
-    cache = fuente.config.models.cache
+    section = fuente.config.models
+    needed = [name for name in fuente.required_models() if name == section.embedder or not embedder_only]
+    cache = section.cache
     missing = [name for name in needed if not models.is_prepared(name, cache)]
     if missing:
         prepare_models(missing, cache)
 
 
-def _follow(fuente: Fuente, paths: list[Path], keep_missing: bool, json: bool) -> None:
+def _collections(infos: Sequence[SourceInfo]) -> list[dict[str, Any]]:
+    """What is in each collection; a document of several files counts once."""
+    by_name: dict[str, dict[str, SourceInfo]] = defaultdict(dict)
+    for info in infos:
+        by_name[info.collection][info.document_id] = info
+    return [
+        {"name": name, "documents": len(shown), "chunks": sum(info.chunks for info in shown.values())}
+        for name, shown in sorted(by_name.items())
+    ]
+
+
+def _collections_line(collections: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join("{name} ({documents} documents, {chunks} chunks)".format_map(each) for each in collections)
+
+
+def _follow(fuente: Fuente, paths: list[Path], collection: str, keep_missing: bool, json: bool) -> None:
     """Ingests until Ctrl-C, with a line for each report, in JSON as well."""
 
     def show(report: SyncReport) -> None:
@@ -151,23 +187,29 @@ def _follow(fuente: Fuente, paths: list[Path], keep_missing: bool, json: bool) -
 
     with ExitStack() as drawing, suppress(KeyboardInterrupt):
         progress = drawing.enter_context(sync_progress())
-        fuente.follow(paths, on_report=show, on_error=_tell, keep_missing=keep_missing, progress=progress)
+        fuente.follow(
+            paths,
+            on_report=show,
+            on_error=_tell,
+            collection=collection,
+            keep_missing=keep_missing,
+            progress=progress,
+        )
 
 
 def _tell(error: Exception) -> None:
     notes.print("error:", " ".join(plain(str(error)).split()))
 
 
-def _matching(fuente: Fuente, infos: list[SourceInfo], source: str) -> list[str]:
+def _matching(fuente: Fuente, known: Collection[str], source: str, place: str) -> list[str]:
     """Stored paths that a person means: the path itself, all below a folder, or a unique file name."""
     path = str(named_path(source))
-    known = [info.source for info in infos]
     found = [name for name in known if name in (source, path) or Path(name).is_relative_to(path)]
     named = [name for name in known if Path(name).name == source]
     if not found and len(named) == 1:
         found = named
     if not found:
-        reason = f"{source} is not in this index" if not named else f"{source} names {len(named)} files in this index"
+        reason = f"{source} is not in {place}" if not named else f"{source} names {len(named)} files in {place}"
         raise UnknownSourceError(fuente.config.index, reason, "`fuente status --sources` lists what is stored")
     return found
 
@@ -206,6 +248,7 @@ def _report_json(report: SyncReport) -> dict[str, Any]:
 def _source_json(info: SourceInfo) -> dict[str, Any]:
     return {
         "source": info.source,
+        "collection": info.collection,
         "document_id": info.document_id,
         "language": info.language,
         "chunks": info.chunks,

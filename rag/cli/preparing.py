@@ -8,7 +8,7 @@ import typer
 
 import models
 from index.errors import StoreError
-from index.generation import current_number, folder_name, read_manifest, verify_files
+from index.manifest import read_current, read_manifest, verify_files
 from index.store import Store
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import model_progress
@@ -122,10 +122,9 @@ def _index_health(fuente: Fuente) -> tuple[bool, dict[str, Any]]:
         return False, {"folder": str(folder), "state": "none yet"}
     try:
         findings = Store.open(folder / "fuente.db").check()
-        number = current_number(folder)
-        if number:
-            generation = folder / folder_name(number)
-            verify_files(generation, read_manifest(generation))
+        current = read_current(folder)
+        if current:
+            verify_files(folder / current.folder_name, read_manifest(folder, current))
     except StoreError as error:
         findings = [str(error)]
     return bool(findings), {"folder": str(folder), "state": "; ".join(findings) or "sound"}

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from index.types import Hit
+from index.types import DEFAULT_COLLECTION, Hit
 from rag.types import Answer, Citation
 
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -38,6 +38,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "score": round(hit.score, 6),
         "source": hit.source,
+        "collection": hit.collection,
         "page": chunk.page,
         "start": chunk.start,
         "end": chunk.end,
@@ -88,7 +89,8 @@ def print_hits(hits: list[Hit]) -> None:
     """Hits for reading: where each is from, then its text."""
     for hit in hits:
         where = place(hit.source, hit.chunk.page)
-        out.print(Text.assemble((f"{hit.rank}. ", "bold"), (plain(where), "cyan"), (f"  {hit.score:.3f}", "dim")))
+        of = "" if hit.collection == DEFAULT_COLLECTION else f"  {plain(hit.collection)}"
+        out.print(Text.assemble((f"{hit.rank}. ", "bold"), (plain(where), "cyan"), of, (f"  {hit.score:.3f}", "dim")))
         for title in hit.chunk.headings[-1:]:
             out.print(Text(f"   {plain(title)}", style="italic"))
         out.print(Text(_indented(plain(hit.chunk.text))))

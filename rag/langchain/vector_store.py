@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -16,17 +17,18 @@ from langchain_core.vectorstores import VectorStore
 
 from index.embedder import Embedder
 from index.errors import IndexNotFoundError
+from index.filters import Filter
 from index.search import Index
-from index.types import Hit
+from index.types import DEFAULT_COLLECTION, Hit, check_collection
 from index.writer import IndexWriter
 from ingest.language import detect_language
 from ingest.types import Document
 from rag.compose import Fuente
 from rag.config import load_config
+from rag.langchain.metadata import filter_of, given, is_given, stored
 from rag.retriever import as_langchain
 
-# The entry of a document's metadata that holds what LangChain gave, as JSON; files have none.
-_GIVEN = "langchain"
+Conditions = Mapping[str, Any] | Filter
 
 
 class FuenteVectorStore(VectorStore):
@@ -41,27 +43,44 @@ class FuenteVectorStore(VectorStore):
     than a chunk is found in passages, each with the id and the metadata of its text. Files of the same index are
     found, too; their ids are their paths. Every addition and removal publishes a generation of the whole index, so
     add many texts at once. Metadata must be JSON values.
+
+    `filter` of a search is a dict of metadata values that must all be equal, or an `index.filters.Filter`. The keys
+    "source", "language" and "collection", one or several in a list, mean what they mean in a Filter. Filters apply
+    before the best are taken. A store of a `collection` adds to, finds in and deletes from that one alone.
     """
 
     def __init__(
-        self, open_index: Callable[[], Index], open_writer: Callable[[], IndexWriter], embedder: Embedder
+        self,
+        open_index: Callable[[], Index],
+        open_writer: Callable[[], IndexWriter],
+        embedder: Embedder,
+        *,
+        collection: str | None = None,
     ) -> None:
         self._open_index = open_index
         self._open_writer = open_writer
         self._embedder = embedder
+        self._collection = None if collection is None else check_collection(collection)
         self._writing = Lock()
 
     @classmethod
-    def open(cls, index_dir: str | Path | None = None, *, embedder: Embedder | None = None, **flags: Any) -> Self:
+    def open(
+        cls,
+        index_dir: str | Path | None = None,
+        *,
+        embedder: Embedder | None = None,
+        collection: str | None = None,
+        **flags: Any,
+    ) -> Self:
         """The store over an index folder, by default the configured one; it is made with the first text.
 
         `embedder` is one that is loaded already; `flags` override the configuration, section by section.
 
-        Raises: ConfigurationError, NotPreparedError.
+        Raises: ConfigurationError, NotPreparedError, ValueError for a name that no collection can have.
         """
         place = {} if index_dir is None else {"index": Path(index_dir)}
         fuente = Fuente(load_config(**place, **flags), embedder=embedder)
-        return cls(lambda: fuente.index, fuente.writer, fuente.embedder)
+        return cls(lambda: fuente.index, fuente.writer, fuente.embedder, collection=collection)
 
     @classmethod
     def from_texts(
@@ -74,7 +93,7 @@ class FuenteVectorStore(VectorStore):
         index_dir: str | Path | None = None,
         **kwargs: Any,
     ) -> Self:
-        """The store over an index folder with these texts added; `kwargs` are the flags of `open`.
+        """The store over an index folder with these texts added; `kwargs` are what `open` takes.
 
         Raises: TypeError when `embedding` is not an `index.Embedder`.
         """
@@ -96,27 +115,31 @@ class FuenteVectorStore(VectorStore):
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
+        collection: str | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Ids of the texts, in order; a text without one gets a new one.
+        """Ids of the texts, in order; a text without one gets a new one. They go into the collection "default".
 
-        Raises: ValueError when the lists differ in length, TypeError for metadata that are not JSON values,
-        IndexBusyError, IndexMismatchError.
+        Raises: ValueError when the lists differ in length, or for a collection that is not this store's; TypeError
+        for metadata that are not JSON values; IndexBusyError, IndexMismatchError.
         """
         _refuse(kwargs)
-        given = list(texts)
-        described = [{} for _ in given] if metadatas is None else metadatas
-        named = [None] * len(given) if ids is None else ids
-        if not len(given) == len(described) == len(named):
-            counts = f"{len(given)} texts, {len(described)} metadatas and {len(named)} ids"
+        self._check_own(() if collection is None else (collection,))
+        target = collection or self._collection or DEFAULT_COLLECTION
+        contents = list(texts)
+        described = [{} for _ in contents] if metadatas is None else metadatas
+        named = [None] * len(contents) if ids is None else ids
+        if not len(contents) == len(described) == len(named):
+            counts = f"{len(contents)} texts, {len(described)} metadatas and {len(named)} ids"
             raise ValueError(f"{counts} were given; there must be one of each for every text")
         chosen = [str(uuid4()) if name is None else name for name in named]
         # By id, so that of two texts with one id the last stays.
         documents = {
-            name: _stored(name, text, metadata) for name, text, metadata in zip(chosen, given, described, strict=True)
+            name: _document(name, text, metadata)
+            for name, text, metadata in zip(chosen, contents, described, strict=True)
         }
         with self._writing, self._open_writer() as writer:
-            writer.add(documents.values())
+            writer.add(documents.values(), collection=target)
         return chosen
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
@@ -128,8 +151,9 @@ class FuenteVectorStore(VectorStore):
         with self._writing, self._open_writer() as writer:
             index = self._index()
             if ids is None:
-                ids = [] if index is None else [info.source for info in index.sources()]
-            writer.remove(ids, missing_ok=True)
+                infos = [] if index is None else index.sources()
+                ids = [info.source for info in infos if self._collection in (None, info.collection)]
+            writer.remove(ids, collection=self._collection, missing_ok=True)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[LangChainDocument]:
@@ -137,46 +161,61 @@ class FuenteVectorStore(VectorStore):
         index = self._index()
         if index is None:
             return []
-        found = index.documents_of(ids)
+        found = index.documents_of(ids, collection=self._collection)
         return [
-            LangChainDocument(id=name, page_content=found[name].text, metadata=_metadata(found[name].metadata, name))
+            LangChainDocument(id=name, page_content=found[name].text, metadata=given(found[name].metadata, name))
             for name in ids
             if name in found
         ]
 
-    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[LangChainDocument]:
+    def similarity_search(
+        self, query: str, k: int = 4, filter: Conditions | None = None, **kwargs: Any
+    ) -> list[LangChainDocument]:
         """The `k` best passages, best first."""
-        return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
+        return [document for document, _ in self.similarity_search_with_score(query, k, filter, **kwargs)]
 
     def similarity_search_with_score(
-        self, query: str, k: int = 4, **kwargs: Any
+        self, query: str, k: int = 4, filter: Conditions | None = None, **kwargs: Any
     ) -> list[tuple[LangChainDocument, float]]:
         """The `k` best passages with the fused score of both channels; higher is better, on an open scale."""
         _refuse(kwargs)
-        return [(_found(hit), hit.score) for hit in self._search(query, k)]
+        return [(_found(hit), hit.score) for hit in self._search(query, k, filter)]
 
-    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[LangChainDocument]:
+    def similarity_search_by_vector(
+        self, embedding: list[float], k: int = 4, filter: Conditions | None = None, **kwargs: Any
+    ) -> list[LangChainDocument]:
         """The `k` passages nearest to a vector of this store's embedder, best first."""
         _refuse(kwargs)
-        index = self._index()
-        hits = [] if index is None else index.search_vector(np.asarray(embedding, np.float32), k)
+        where, index = self._where(filter), self._index()
+        hits = [] if index is None else index.search_vector(np.asarray(embedding, np.float32), k, where=where)
         return [_found(hit) for hit in hits]
 
     def _similarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
+        self, query: str, k: int = 4, filter: Conditions | None = None, **kwargs: Any
     ) -> list[tuple[LangChainDocument, float]]:
         """The `k` best passages with their cosine to the question, in [0, 1]."""
         _refuse(kwargs)
-        return [(_found(hit), min(max(hit.dense, 0.0), 1.0)) for hit in self._search(query, k)]
+        return [(_found(hit), min(max(hit.dense, 0.0), 1.0)) for hit in self._search(query, k, filter)]
 
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[LangChainDocument, float]]:
         return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
-    def _search(self, query: str, k: int) -> list[Hit]:
-        index = self._index()
-        return [] if index is None else index.search(query, k)
+    def _search(self, query: str, k: int, conditions: Conditions | None) -> list[Hit]:
+        where, index = self._where(conditions), self._index()
+        return [] if index is None else index.search(query, k, where=where)
+
+    def _where(self, conditions: Conditions | None) -> Filter:
+        """The filter that the conditions stand for, within this store's collection."""
+        where = filter_of(conditions)
+        self._check_own(where.collections)
+        return where if self._collection is None else replace(where, collections=(self._collection,))
+
+    def _check_own(self, collections: Iterable[str]) -> None:
+        for name in collections:
+            if self._collection not in (None, name):
+                raise ValueError(f"collection {name!r}: this store is of {self._collection!r} alone; open another")
 
     def _index(self) -> Index | None:
         """The index; None while nothing was ever added."""
@@ -192,33 +231,24 @@ def _refuse(options: Mapping[str, Any]) -> None:
         raise TypeError(f"{min(options)}: not an option of FuenteVectorStore; leave it out")
 
 
-def _stored(name: str, text: str, metadata: Mapping[str, Any]) -> Document:
+def _document(name: str, text: str, metadata: Mapping[str, Any]) -> Document:
     """A text as a document of its own, even where another id has the same text."""
     try:
-        given = json.dumps(dict(metadata))
+        kept = stored(metadata)
     except (TypeError, ValueError) as error:
         raise TypeError(f"the metadata of {name!r} cannot be stored ({error}); use JSON values alone") from error
-    digest = hashlib.sha256(json.dumps([name, text, given]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([name, text, kept]).encode()).hexdigest()
     return Document(
         id=digest[:32],
         source=name,
         text=text,
         pages=(),
         language=detect_language(text),
-        metadata={_GIVEN: given},
+        metadata=kept,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
 def _found(hit: Hit) -> LangChainDocument:
-    passage = as_langchain(hit)
-    metadata = _metadata(hit.metadata, hit.source) if _GIVEN in hit.metadata else passage.metadata
+    metadata = given(hit.metadata, hit.source) if is_given(hit.metadata) else as_langchain(hit).metadata
     return LangChainDocument(id=hit.source, page_content=hit.chunk.text, metadata=metadata)
-
-
-def _metadata(stored: Mapping[str, str], source: str) -> dict[str, Any]:
-    """What was given with a text, or what a reader found out about a file."""
-    if _GIVEN not in stored:
-        return {"source": source, **stored}
-    given: dict[str, Any] = json.loads(stored[_GIVEN])
-    return given

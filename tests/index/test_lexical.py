@@ -76,6 +76,20 @@ def test_shards_score_as_one(tmp_path: Path) -> None:
             np.testing.assert_array_equal(parts.scores(question), whole.scores(question))
 
 
+def test_a_shard_that_grows_out_of_an_older_one_is_as_if_made_anew() -> None:
+    """Passages leave, move, return twice and come; those that stay are not analysed."""
+    old = [("gato perro gato", "es"), ("barco", "es"), ("---", "es"), ("gato barco", "es"), ("perro", "es")]
+    new = [("nuevo gato", "es"), old[3], old[2], ("barco", "es"), old[0]]
+    places = np.array([-1, 3, 2, -1, 0])
+    given = [passage if place < 0 else ("otra cosa", "es") for passage, place in zip(new, places, strict=True)]
+    grown, fresh = LexicalShard.build(given, (LexicalShard.build(old), places)), LexicalShard.build(new)
+    for name in LexicalShard.__slots__:
+        np.testing.assert_array_equal(getattr(grown, name), getattr(fresh, name))
+        assert getattr(grown, name).dtype == getattr(fresh, name).dtype
+    nothing = LexicalShard.build([("gato", "es")], (LexicalShard.build([]), np.array([-1])))
+    assert nothing.lengths.tolist() == [1]
+
+
 def test_scores_are_those_of_bm25s() -> None:
     """The reference implementation of Lucene's BM25, fed with the same terms."""
     random = np.random.default_rng(1)

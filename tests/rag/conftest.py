@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from index.embedder import Vectors
+from index.filters import Filter
 from index.types import Hit
 from ingest.types import Chunk, Document
 from rag.types import Message, Sampling
@@ -157,11 +158,13 @@ class FixedSearch:
     def __init__(self, hits: Sequence[Hit], corpus_size: int | None = 200) -> None:
         self.hits = list(hits)
         self.corpus_size = corpus_size
+        self.asked: list[tuple[str, int | None, Filter | None]] = []
 
     def page_at(self, hit: Hit, offset: int) -> int | None:
         return hit.chunk.page
 
-    def search(self, question: str, *, k: int | None = None) -> list[Hit]:
+    def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
+        self.asked.append((question, k, where))
         return self.hits[: k or len(self.hits)]
 
 

@@ -1,19 +1,24 @@
 """The command line as a person and a program use it."""
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
-from rag.cli import app, main
+from index.types import SyncProgress
+from rag.cli import app, library, main, preparing, progress
+from rag.cli.options import configured
 from tests.rag.conftest import ChatServer
 
 ROOT = Path(__file__).parents[2]
@@ -412,6 +417,39 @@ def test_a_question_set_is_measured(work: Path, monkeypatch: pytest.MonkeyPatch)
     assert report["set"]["questions"] == 2
     assert report["retrieval"]["recall@1"]["value"] == 1.0
     assert "recall@1" in run("eval", str(path), "--retrieval-only")
+
+
+def test_a_bar_moves_a_few_times_a_second_and_stays_where_its_stage_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "notes", Console(file=shown, force_terminal=True, width=100))
+    moves: list[Any] = []
+    update = progress.Progress.update
+
+    def counted(bar: Any, task: Any, **fields: Any) -> None:
+        moves.append(fields["completed"])
+        update(bar, task, **fields)
+
+    monkeypatch.setattr(progress.Progress, "update", counted)
+    started = time.monotonic()
+    with progress.sync_progress() as show:
+        for number in range(5000):
+            show(SyncProgress("read", number, 5000))
+        show(SyncProgress("publish", 5000, 5000))
+    assert len(moves) <= 3 + (time.monotonic() - started) / 0.1
+    assert moves[-2:] == [4999, 5000]
+    assert "reading files" in shown.getvalue()
+
+
+@pytest.mark.usefixtures("plain_settings")
+def test_ingesting_prepares_no_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr(preparing, "prepare_models", lambda names, cache: prepared.extend(names))
+    monkeypatch.setenv("FUENTE_MODELS__CACHE", "empty")
+    library.prepare_missing(configured(None), embedder_only=True)
+    assert prepared == ["multilingual-e5-small"]
+    monkeypatch.setenv("FUENTE_MODELS__EMBEDDER", "a folder")
+    library.prepare_missing(configured(None), embedder_only=True)
+    assert prepared == ["multilingual-e5-small"]
 
 
 def process(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -4,7 +4,6 @@ Trials run in one process that has imported everything once and forks for each s
 afresh and takes hundredths of a second. Tests start that process with `harness`.
 """
 
-import ctypes
 import hashlib
 import importlib
 import json
@@ -36,7 +35,7 @@ from index.types import SyncProgress
 from tests.index.library import HashedModel, Library, read
 
 CHANNELS = ("dense", "lexical", "fused")
-QUESTIONS = ("el molino y la costa", "palabra4")
+QUESTIONS = ("la plaza y el molino", "palabra4")
 # Several batches and several shards, of which some are taken over, although the library is small.
 SMALL = ((index.writer, "_BATCH_CHUNKS", 6), (index.shards, "SHARD_CHUNKS", 8))
 TRIAL_SECONDS = 60
@@ -49,7 +48,9 @@ _connect = sqlite3.connect
 
 
 def _story(topic: str, sentences: int) -> str:
-    return " ".join(f"En {topic} la palabra{n} sigue a la hoja{n * 7 % 5} de {topic} número {n}." for n in range(sentences))
+    return " ".join(
+        f"En {topic} la palabra{n} sigue a la hoja{n * 7 % 5} de {topic} número {n}." for n in range(sentences)
+    )
 
 
 _FARO, _HUERTO, _MOLINO, _PUENTE = (_story(t, n) for t, n in (("faro", 9), ("huerto", 5), ("molino", 7), ("puente", 3)))
@@ -81,12 +82,6 @@ class Phase(IntEnum):
     OPEN, PARSE, EMBED, COMMIT, PUBLISH, COLLECT = range(6)
 
 
-class Mode(IntEnum):
-    """What failing_calls.c does from the chosen call on."""
-
-    COUNT, ONCE, TORN, FULL, KILL = range(1, 6)
-
-
 @lru_cache
 def _word(model: type[HashedModel], word: str) -> NDArray[np.float64]:
     return HashedModel._word(model(), word)
@@ -99,7 +94,7 @@ class Model(HashedModel):
         super().__init__()
         self.enter: Callable[[Phase], None] = lambda phase: None
 
-    def encode(self, texts: list[str], **options: Any) -> NDArray[np.float32]:  # type: ignore[override]
+    def encode(self, texts: list[str], **options: Any) -> NDArray[np.float32]:
         self.enter(Phase.EMBED)
         vectors = super().encode(texts, **options)
         self.enter(Phase.COMMIT)
@@ -107,34 +102,6 @@ class Model(HashedModel):
 
     def _word(self, word: str) -> NDArray[np.float64]:
         return _word(HashedModel, word)
-
-
-class Shim:
-    """failing_calls.c, where this process was started with it."""
-
-    def __init__(self) -> None:
-        self._functions = ctypes.CDLL(None)
-
-    def arm(self, folder: Path, mode: Mode, number: int, trace: int = -1) -> None:
-        path = os.fsencode(folder.resolve())
-        self._functions.failing_calls_arm(path, int(mode), ctypes.c_long(number), trace)
-
-    def disarm(self) -> None:
-        self._functions.failing_calls_disarm()
-
-    def failed(self) -> int:
-        """Calls that failed since it was armed."""
-        return int(self._functions.failing_calls_failed())
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A system call that a sync makes: its phase, name, bytes to write and path."""
-
-    phase: Phase
-    name: str
-    size_bytes: int
-    path: str
 
 
 @dataclass
@@ -157,7 +124,7 @@ class Watch:
             self.enter(phase)
 
     def connect(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = _connect(*arguments, **options)
+        connection: sqlite3.Connection = _connect(*arguments, **options)
         connection.set_trace_callback(self._statement)
         return connection
 
@@ -343,7 +310,9 @@ def _tables(database: Path) -> dict[str, list[Any]]:
 
 def _difference(expected: str, found: str) -> str:
     wanted, got = expected.splitlines(), found.splitlines()
-    return f"only uninterrupted: {[x for x in wanted if x not in got]}; only here: {[x for x in got if x not in wanted]}"
+    return (
+        f"only uninterrupted: {[x for x in wanted if x not in got]}; only here: {[x for x in got if x not in wanted]}"
+    )
 
 
 def fork(work: Callable[[int], None]) -> tuple[int, int]:
@@ -380,40 +349,6 @@ def in_child(work: Callable[[], Any]) -> Any:
 def _write_all(descriptor: int, content: bytes) -> None:
     with os.fdopen(descriptor, "wb") as pipe:
         pipe.write(content)
-
-
-def calls_of(bench: Bench, shim: Shim, number: int) -> list[Call]:
-    """The system calls of a round's sync that change files of the index, in their order."""
-    bench.restore(number)
-    trace = bench.root / "trace"
-
-    def traced() -> None:
-        descriptor = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-        shim.arm(bench.library.folder, Mode.COUNT, 0, descriptor)
-        watched_sync(bench, Watch(bench.phase, descriptor))
-
-    in_child(traced)
-    calls, phase = [], Phase.OPEN
-    for line in trace.read_text().splitlines():
-        if "\t" in line:
-            name, size, path = line.split("\t")
-            calls.append(Call(phase, name, int(size), path))
-        else:
-            phase = Phase[line]
-    return calls
-
-
-def compiled_shim(folder: Path) -> Path | str:
-    """The compiled failing_calls.c, or why there is none."""
-    if sys.platform != "linux":
-        return "system calls are made to fail on Linux alone"
-    compiler = shutil.which("cc")
-    if compiler is None:
-        return "there is no C compiler (cc)"
-    target = folder / "failing_calls.so"
-    source = Path(__file__).with_name("failing_calls.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", target, source, "-ldl"], check=True)
-    return target
 
 
 def harness(function: Callable[..., Any], folder: Path, shim: Path | None, *arguments: Any) -> Any:

@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Kept equal to `Mode` in crash.py. */
+/* Kept equal to `Mode` in shim.py. */
 enum mode { OFF, COUNT, ONCE, TORN, FULL, KILL };
 enum verdict { PASS, FAIL, HALF };
 

@@ -2,13 +2,12 @@
 
 import os
 import random
-import select
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,13 +18,8 @@ import pytest
 from tests.index.proofs.crash import (
     ROUNDS,
     Bench,
-    Call,
-    Mode,
     Phase,
-    Shim,
     Watch,
-    calls_of,
-    compiled_shim,
     ended,
     fork,
     harness,
@@ -34,6 +28,7 @@ from tests.index.proofs.crash import (
     tried,
     watched_sync,
 )
+from tests.index.proofs.shim import Call, Mode, Shim, calls_of, compiled_shim
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="trials are copies of one process")
 
@@ -60,10 +55,13 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a round's sync does when it is left alone: its time, each call in C as (phase, in _DISK), system calls."""
+    """What a round's sync does when it is left alone: its time, each call in C as (phase, name), and system calls.
+
+    Names are empty for functions that have nothing to do with the disk.
+    """
 
     seconds: float
-    steps: list[tuple[Phase, bool]]
+    steps: list[tuple[Phase, str]]
     calls: list[Call]
 
 
@@ -75,15 +73,18 @@ def survey(bench: Bench, number: int, shim: Shim | None) -> Survey:
     seconds = time.perf_counter() - start
     bench.restore(number)
     steps = in_child(partial(_steps, bench))
-    return Survey(seconds, [(Phase(p), disk) for p, disk in steps], calls_of(bench, shim, number) if shim else [])
+    return Survey(
+        seconds, [(Phase(phase), name) for phase, name in steps], calls_of(bench, shim, number) if shim else []
+    )
 
 
-def _steps(bench: Bench) -> list[tuple[int, bool]]:
-    steps: list[tuple[int, bool]] = []
+def _steps(bench: Bench) -> list[tuple[int, str]]:
+    steps: list[tuple[int, str]] = []
 
     def count(frame: FrameType, event: str, function: Any) -> None:
         if event.startswith("c_"):
-            steps.append((bench.phase[0], function.__name__ in _DISK))
+            name = function.__name__
+            steps.append((bench.phase[0], name if name in _DISK else ""))
 
     sys.setprofile(count)
     bench.sync()
@@ -92,15 +93,22 @@ def _steps(bench: Bench) -> list[tuple[int, bool]]:
 
 
 def chosen(found: Survey, kind: str, phase: Phase, random_: random.Random) -> Kill:
-    """A place of this kind in this phase, or in any where the phase has none; times are of any phase."""
+    """A place in this phase, or in any where it has none; times are of any phase."""
     if kind == "time":
         return Kill("time", random_.uniform(0, found.seconds))
     if kind == "call":
-        places = [number for number, call in enumerate(found.calls, 1) if call.phase is phase]
-        return Kill("call", random_.choice(places or range(1, len(found.calls) + 1)))
-    places = [number for number, (at, _) in enumerate(found.steps, 1) if at is phase]
-    disk = [number for number in places if found.steps[number - 1][1]]
-    return Kill("step", random_.choice(disk or places))
+        return Kill("call", _one([(call.phase, call.kind) for call in found.calls], phase, random_))
+    return Kill("step", _one(found.steps, phase, random_))
+
+
+def _one(places: Sequence[tuple[Phase, object]], phase: Phase, random_: random.Random) -> int:
+    """Number, from 1, of a place in the phase, its kind drawn first: most calls are SQLite's, all of one kind."""
+    kinds: dict[object, list[int]] = {}
+    for number, (_, kind) in [
+        (number, place) for number, place in enumerate(places, 1) if place[0] is phase
+    ] or enumerate(places, 1):
+        kinds.setdefault(kind, []).append(number)
+    return random_.choice(random_.choice(list(kinds.values())))
 
 
 def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
@@ -159,16 +167,14 @@ def _current(bench: Bench) -> bytes:
 class Tally:
     """What trials found."""
 
-    phases: Counter[tuple[str, Phase]]
+    phases: Counter[tuple[str, Phase]] = field(default_factory=Counter)
     documents: int = 0
     slowest_open_s: float = 0.0
     trials: int = 0
     published_unacknowledged: int = 0
 
 
-def killed_then_resumed(
-    bench: Bench, number: int, kills: list[Kill], shim: Shim | None, tally: Tally
-) -> None:
+def killed_then_resumed(bench: Bench, number: int, kills: list[Kill], shim: Shim | None, tally: Tally) -> None:
     """Kills the sync of a round, then the runs that resume it; at last one may end. Raises: AssertionError."""
     bench.restore(number)
     acknowledged = number
@@ -190,17 +196,22 @@ def killed_then_resumed(
 
 def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[str, Any]:
     """Figures and failures of so many kills, in every phase by every means."""
-    bench, shim, random_ = Bench(folder), Shim() if preloaded else None, random.Random(seed)
+    bench, shim = Bench(folder), Shim() if preloaded else None
+    random_ = random.Random(seed)  # noqa: S311 - places to kill, no secret
     surveys = [survey(bench, number, shim) for number in range(len(ROUNDS))]
     kinds = ["step", "call", "time"] if shim else ["step", "time"]
-    tally, failures, trials = Tally(Counter()), [], 0
+    tally, trials = Tally(), 0
+    failures: list[str] = []
     while sum(tally.phases.values()) < kills and len(failures) < 5 and trials < 2 * kills:
         number = (1, 2, 0)[trials % 3]
         # Every third trial kills the runs that resume, too.
+        count = random_.randint(2, 4) if trials % 3 == 2 else 1
         plan = [
-            chosen(surveys[number], kinds[(trials + i) % len(kinds)], list(Phase)[(trials // len(kinds) + 2 * i) % 6], random_)
-            for i in range(random_.randint(2, 4) if trials % 3 == 2 else 1)
-        ]  # fmt: skip
+            chosen(
+                surveys[number], kinds[(trials + i) % len(kinds)], Phase((trials // len(kinds) + 2 * i) % 6), random_
+            )
+            for i in range(count)
+        ]
         tried((number, plan), partial(killed_then_resumed, bench, number, plan, shim, tally), failures)
         trials += 1
     return {**_figures(tally, kinds), "failures": failures}
@@ -208,7 +219,7 @@ def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[st
 
 def _figures(tally: Tally, kinds: list[str]) -> dict[str, Any]:
     counts = [[tally.phases[kind, phase] for phase in Phase] for kind in kinds]
-    rows = [["", *(phase.name.lower() for phase in Phase), "all"]]
+    rows: list[list[object]] = [["", *(phase.name.lower() for phase in Phase), "all"]]
     rows += [[kind, *count, sum(count)] for kind, count in zip(kinds, counts, strict=True)]
     sums = [sum(column) for column in zip(*counts, strict=True)]
     rows.append(["all", *sums, sum(sums)])

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -24,7 +24,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from numpy.typing import NDArray
 
 from index.errors import IndexMismatchError, IndexNotFoundError, UnknownSourceError
@@ -36,8 +43,8 @@ from tests.index.library import HashedModel, Library, read
 
 NAMES = ("ana", "bea", "ciro", "dora", "eva")
 NOTES = ("nota uno", "nota dos")
-# No two share a stem, and none is a stop word.
-MARKERS = ("zafiro", "kiwi", "brújula", "tren", "queso", "violín", "farol", "nube", "ajedrez", "jirafa")
+# No two share a stem, and none is a stop word. Almost all are of one length, so that an edit may keep a file's size.
+MARKERS = ("queso", "farol", "cebra", "globo", "trigo", "plomo", "rueda", "brújula")
 CHUNK_TOKENS = (8, 14, 20)
 EVERYTHING = 10_000
 
@@ -114,10 +121,13 @@ class Model(HashedModel):
         return np.stack([vector(text) for text in texts])
 
 
-@lru_cache(maxsize=None)
+@cache
 def vector(text: str) -> NDArray[np.float32]:
     """The unit vector (D,) of a text with its prefix."""
-    return HashedModel().encode([text], batch_size=1, normalize_embeddings=True, show_progress_bar=False)[0]
+    found: NDArray[np.float32] = HashedModel().encode(
+        [text], batch_size=1, normalize_embeddings=True, show_progress_bar=False
+    )[0]
+    return found
 
 
 class PausedModel(HashedModel):
@@ -170,9 +180,7 @@ def everything(index: Index, question: str = "palabra", channel: Channel = "dens
 
 def shown(hits: Sequence[Hit]) -> Answer:
     """What hits say, in an order that does not depend on scores."""
-    return sorted(
-        (hit.source, hit.chunk.document_id, hit.chunk.text, hit.chunk.start, hit.chunk.end) for hit in hits
-    )
+    return sorted((hit.source, hit.chunk.document_id, hit.chunk.text, hit.chunk.start, hit.chunk.end) for hit in hits)
 
 
 def published_number(library: Library) -> int:
@@ -232,9 +240,11 @@ def sentence(marker: str) -> str:
     return f"Aquí va la palabra {marker} sola."
 
 
-TEXTS = st.lists(st.sampled_from(MARKERS), max_size=5).map(lambda markers: " ".join(map(sentence, markers)))
+# Some come often, so that documents meet, leave and return.
+TEXTS = st.one_of(
+    st.sampled_from([MARKERS[:1], MARKERS[1:2], MARKERS[:3]]), st.lists(st.sampled_from(MARKERS), max_size=5)
+).map(lambda markers: " ".join(map(sentence, markers)))
 ANY_NAME = st.sampled_from(NAMES)
-# A name without a letter of its own gives few files, so that edits meet.
 EDITS = st.one_of(
     st.tuples(st.just("write"), ANY_NAME, TEXTS),
     st.tuples(st.just("append"), ANY_NAME, st.sampled_from(MARKERS)),
@@ -450,7 +460,7 @@ class IndexMachine(RuleBasedStateMachine):
         except IndexMismatchError as error:
             self.tally["refusals after a crashed reindex"] += 1
             assert self.unfinished
-            assert "fuente reindex" in str(error)
+            assert "fuente reindex" in str(error)  # noqa: PT017 - whether it is raised depends on the crash
         except UnknownSourceError:
             source = self._source(operation[1])
             assert operation[0] == "remove"
@@ -481,7 +491,7 @@ class IndexMachine(RuleBasedStateMachine):
         try:
             with self.library.writer() as writer:
                 if kind == "sync":
-                    self._sync(writer, *arguments, fuse)
+                    self._sync(writer, arguments[0], fuse)
                 elif kind == "add":
                     writer.add([_note(*arguments)], progress=_progress(fuse))
                 elif kind == "remove":
@@ -519,9 +529,7 @@ class IndexMachine(RuleBasedStateMachine):
             return {}
         texts = self.folder.texts()
         failing = {self._source(name) for name in arguments[0]}
-        absent: dict[str, str | None] = {
-            self._source(name): None for name in NAMES if self._source(name) not in texts
-        }
+        absent: dict[str, str | None] = {self._source(name): None for name in NAMES if self._source(name) not in texts}
         read_again = {source: text for source, text in texts.items() if text is not None and source not in failing}
         return absent | read_again
 
@@ -619,7 +627,7 @@ def prove(place: Path, happenings: Collection[str], **chosen: Any) -> None:
         database=None,
         **chosen,
     )
-    run_state_machine_as_test(lambda: IndexMachine(place, tally), settings=few)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(lambda: IndexMachine(place, tally), settings=few)  # type: ignore[arg-type]
     print(*(f"{count} {what}" for what, count in sorted(tally.items())), sep="\n")
     assert not [what for what in happenings if not tally[what]], tally
 

@@ -1,0 +1,59 @@
+"""Times and memory, measured so that they can be compared: in one process, in turns, repeated."""
+
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each run, `repeats` times; the order is reversed every other time."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(repeats):
+        names = list(runs) if number % 2 == 0 else list(reversed(runs))
+        for name in names:
+            started = time.perf_counter()
+            runs[name]()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def ratios(over: Sequence[float], under: Sequence[float]) -> str:
+    """Median and range of the ratios of paired times."""
+    found = sorted(a / b for a, b in zip(over, under, strict=True))
+    return f"{statistics.median(found):.3f} (from {found[0]:.3f} to {found[-1]:.3f}, n = {len(found)})"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that a share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long one run takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def resident_mb() -> float:
+    """Memory of this process that belongs to it alone (MiB), without files that are mapped; 0 where unknown."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) / 1024
+
+
+def peak_mb() -> float:
+    """The most memory this process has had (MiB), mapped files included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    return f"{os.cpu_count()} × {platform.machine()}, Python {platform.python_version()}"
