@@ -136,7 +136,10 @@ class Database:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if explained is None:
+                raise
+            raise explained from error
         except UnicodeDecodeError as error:
             raise self._damaged(f"it holds text that is none ({error.reason})") from error
 
@@ -174,8 +177,8 @@ class Database:
     def _damaged(self, reason: str) -> IndexDamagedError:
         return IndexDamagedError(self.path, reason, RESTORE)
 
-    def _explained(self, error: sqlite3.Error) -> StoreError | sqlite3.Error:
-        """SQLite's error as one of ours where a person can do something about it."""
+    def _explained(self, error: sqlite3.Error) -> StoreError | None:
+        """SQLite's error as one of ours; None where a person can do nothing about it."""
         # The low byte is the kind, the rest tells more of it. Errors of the driver itself have no code.
         kind = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_MISUSE) & 0xFF
         if kind in _STORAGE_CODES:
@@ -187,7 +190,7 @@ class Database:
         broken = kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
         if broken or str(error).startswith(("no such table", "no such column")):
             return self._damaged(f"SQLite cannot read it ({error})")
-        return error
+        return None
 
 
 def write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:

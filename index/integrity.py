@@ -79,7 +79,7 @@ def examine(folder: Path, progress: ProgressFunction = silent) -> Examination:
     Raises: IndexNotFoundError when there is none, IndexMismatchError when a newer version wrote it.
     """
     examiner = _Examiner(folder, progress)
-    if not any((folder / name).exists() for name in ("fuente.db", CURRENT)) and not examiner.generations():
+    if not _size(folder / "fuente.db") and not (folder / CURRENT).exists() and not examiner.generations():
         raise IndexNotFoundError(folder, "there is no index here", "Run `fuente ingest PATH` first")
     with ExitStack() as held:
         current = None
@@ -170,7 +170,7 @@ class _Examiner:
         """The store, and that the generation shows what it holds."""
         path = self.folder / "fuente.db"
         store = InspectedStore(path)
-        if not path.is_file() or not path.stat().st_size:
+        if not _size(path):
             self.add(path, "it is empty or missing", RESTORE, "store")
             return
         self.measure(path, store.seal_path, self.folder / CURRENT)
@@ -309,3 +309,8 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, 0 when there is none."""
+    return path.stat().st_size if path.is_file() else 0

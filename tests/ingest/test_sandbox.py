@@ -1,6 +1,7 @@
 """Files read in a worker process."""
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -15,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest import sandbox
+from ingest import sandbox, sandbox_worker
 from ingest.errors import EmptyFileError, UnreadableFileError, UnsupportedFileError
 from ingest.reading import read_document
 from ingest.sandbox import SandboxedReader
-from ingest.sandbox_worker import receive, send
+from ingest.sandbox_worker import frame, receive, send
 
 TEXT = "# Índice 😀\n\nEl órgano sonó toda la noche en la catedral.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
 
@@ -105,23 +106,96 @@ def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps only the limit on time")
+def run_confined(folder: Path, attempt: str, confinement: str = "confine(2**30)") -> subprocess.CompletedProcess[str]:
+    code = f"import ctypes, os, socket, subprocess\nfrom ingest.sandbox_worker import *\n{confinement}\n{attempt}"
+    env = {"PYTHONPATH": str(Path(sandbox.__file__).parents[1]), "PARENT": str(os.getpid())}
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
-        "import socket; socket.socket()",
-        "import socket; socket.getaddrinfo('localhost', 80)",
-        "import subprocess; subprocess.run(['true'])",
-        "import os; os.fork()",
-        "open('escrito', 'w').write('x' * 100_000)",
+        "socket.socket()",
+        "socket.getaddrinfo('localhost', 80)",
+        "socket.create_connection(('127.0.0.1', 9))",
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
+        "subprocess.run(['true'])",
+        "os.system('true')",
+        "os.fork()",
+        "os.kill(int(os.environ['PARENT']), 0)",
+        "open('propio', 'w')",
+        "open('propio', 'r+')",
+        "os.open('nuevo', os.O_CREAT | os.O_RDONLY)",
+        "os.truncate('propio', 0)",
+        "os.remove('propio')",
+        "os.rename('propio', 'otro')",
+        "os.mkdir('carpeta')",
+        "import sqlite3; sqlite3.connect('base.db')",
+        "import tempfile; tempfile.TemporaryFile()",
     ],
 )
-def test_a_confined_process_reaches_nothing(tmp_path: Path, attempt: str) -> None:
-    code = f"from ingest.sandbox_worker import _confine; _confine(2**30)\n{attempt}"
-    env = {"PYTHONPATH": str(Path(sandbox.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+def test_python_itself_refuses_a_confined_process(tmp_path: Path, attempt: str) -> None:
+    (tmp_path / "propio").write_text("contenido")
+    done = run_confined(tmp_path, attempt)
     assert done.returncode == 1
-    assert "PermissionError" in done.stderr or "File too large" in done.stderr
+    assert "PermissionError" in done.stderr or "No usable temporary directory" in done.stderr
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("propio", "contenido")]
+
+
+CALLS = {
+    "socket": "libc.socket(2, 1, 0)",
+    "execv": "libc.execv(b'/bin/true', (ctypes.c_char_p * 2)(b'true', None))",
+    "fork": "libc.fork()",
+    "system": "libc.system(b'touch nuevo')",
+    "kill": "libc.kill(int(os.environ['PARENT']), 0)",
+    "open to write": "libc.open(b'propio', os.O_WRONLY)",
+    "open to create": "libc.open(b'nuevo', os.O_CREAT, 0o600)",
+    "open to truncate": "libc.open(b'propio', os.O_TRUNC)",
+    "truncate": "libc.truncate(b'propio', 0)",
+    "unlink": "libc.unlink(b'propio')",
+    "rename": "libc.rename(b'propio', b'otro')",
+    "mkdir": "libc.mkdir(b'carpeta', 0o700)",
+    "chmod": "libc.chmod(b'propio', 0)",
+    "unshare": "libc.unshare(0x10000000)",
+    "ptrace": "libc.ptrace(16, int(os.environ['PARENT']), 0, 0)",
+}
+KERNEL_FILTERS = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+
+
+@pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
+@pytest.mark.parametrize("name", CALLS)
+def test_the_kernel_refuses_libraries_that_do_not_ask_python(tmp_path: Path, name: str) -> None:
+    (tmp_path / "propio").write_text("contenido")
+    attempt = f"done = {CALLS[name]}\nprint('refused' if done == -1 and ctypes.get_errno() == 1 else done)"
+    confinement = "libc = ctypes.CDLL(None, use_errno=True)\nconfine(2**30)"
+    shown = run_confined(tmp_path, attempt, confinement).stdout.strip()
+    free = run_confined(tmp_path, attempt, "libc = ctypes.CDLL(None, use_errno=True)").stdout.strip()
+    assert shown == ("-1" if name == "system" else "refused")
+    assert name in ("unshare", "ptrace") or free != shown  # without the filter it would have been done
+
+
+@pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
+def test_a_confined_process_still_reads_and_starts_threads(tmp_path: Path) -> None:
+    (tmp_path / "propio").write_text("contenido")
+    attempt = (
+        "import threading; thread = threading.Thread(target=lambda: print(open('propio').read()))\n"
+        "thread.start(); thread.join()"
+    )
+    assert run_confined(tmp_path, attempt).stdout.strip() == "contenido"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has networks of processes")
+def test_where_calls_cannot_be_filtered_the_network_is_an_empty_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        confinement = "print(leave_network(ctypes.CDLL(None, use_errno=True)))"
+        attempt = f"socket.create_connection({address!r}, timeout=5)"
+        done = run_confined(tmp_path, attempt, confinement)
+        if done.stdout.strip() == "False":
+            pytest.skip("this machine does not let a person make networks")
+        assert done.returncode == 1
+        assert "OSError" in done.stderr
+        assert run_confined(tmp_path, attempt, "pass").returncode == 0
 
 
 def test_a_worker_that_dies_over_a_file(reader: SandboxedReader, tmp_path: Path, note: Path) -> None:
@@ -172,37 +246,73 @@ def test_the_worker_ends_with_its_reader(note: Path) -> None:
     assert process.returncode is not None
 
 
+WHOLE = {"pages": [1, 0, 3], "headings": [1, "abc", 0], "blocks": [0, 3], "metadata": {"title": "abc"}}
+
+
+def forged(**changes: object) -> dict[str, object]:
+    return {**WHOLE, **changes}
+
+
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "text"),
     [
-        {},
-        {"extract": None},
-        {"extract": {"text": "abc", "pages": [], "headings": [], "blocks": []}},
-        {"extract": {"text": "abc", "pages": [], "headings": [], "blocks": [], "metadata": {"a": 1}}},
-        {"extract": {"text": 3, "pages": [], "headings": [], "blocks": [], "metadata": {}}},
-        {"extract": {"text": "a", "pages": [], "headings": [], "blocks": [{"start": 0, "end": 9}], "metadata": {}}},
-        {"extract": {"text": "a", "pages": [], "headings": [], "blocks": [{"start": "0", "end": 1}], "metadata": {}}},
-        {"rule": "no such rule", "reason": ["x"]},
+        ({}, "abc"),
+        ({"pages": [], "headings": [], "blocks": []}, "abc"),
+        (forged(metadata={"a": 1}), "abc"),
+        (forged(metadata={"a": "\ud800"}), "abc"),
+        (forged(metadata=[]), "abc"),
+        (forged(blocks=[0, 9]), "abc"),
+        (forged(blocks=["0", 1]), "abc"),
+        (forged(blocks=[0, 1, 2]), "abc"),
+        (forged(blocks=[True, 1]), "abc"),
+        (forged(blocks="01"), "abc"),
+        (forged(pages=[2**63, 0, 3]), "abc"),
+        (forged(pages=[0, 0, 3]), "abc"),
+        (forged(pages=[1.0, 0, 3]), "abc"),
+        (forged(headings=[7, "abc", 0]), "abc"),
+        (forged(headings=[1, "\ud800", 0]), "abc"),
+        (forged(headings=[1, 3, 0]), "abc"),
+        (WHOLE, "a\0c"),
+        ({"rule": "no such rule", "reason": ["x"]}, ""),
+        ({"rule": "timeout\x1b[2J", "reason": "\x1b[2J", "mend": "\0"}, ""),
     ],
 )
-def test_a_forged_answer_is_refused(note: Path, monkeypatch: pytest.MonkeyPatch, reply: dict[str, object]) -> None:
-    monkeypatch.setattr(sandbox, "receive", lambda stream, max_bytes: reply)
-    with SandboxedReader() as reader, pytest.raises(UnreadableFileError):
+def test_a_forged_answer_is_refused(
+    note: Path, monkeypatch: pytest.MonkeyPatch, reply: dict[str, object], text: str
+) -> None:
+    monkeypatch.setattr(sandbox, "receive", lambda stream: (reply, text))
+    with SandboxedReader() as reader, pytest.raises(UnreadableFileError) as caught:
         reader.read(note, "nota")
+    assert caught.value.rule == "unreadable"
+    assert "\x1b" not in caught.value.reason
+
+
+def test_a_whole_answer_is_taken(note: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "receive", lambda stream: (WHOLE, "abc"))
+    with SandboxedReader() as reader:
+        assert reader.read(note, "nota").text == "abc"
 
 
 def test_messages_survive_the_wire_and_broken_ones_are_noticed() -> None:
-    message = {"text": "ñ😀\udcf1\n", "pages": [1, None]}
+    message, text = {"text": "ñ😀\udcf1\n", "pages": [1, None]}, "El órgano 😀\n"
     wire = BytesIO()
-    send(wire, message)
+    send(wire, frame(message, text))
     whole = wire.getvalue()
-    assert receive(BytesIO(whole), 1000) == message
-    assert receive(BytesIO(whole[:-1]), 1000) is None
-    assert receive(BytesIO(b""), 1000) is None
-    with pytest.raises(ValueError, match="more than 10"):
-        receive(BytesIO(whole), 10)
+    assert receive(BytesIO(whole)) == (message, text)
+    assert all(receive(BytesIO(whole[:length])) is None for length in range(len(whole)))
     with pytest.raises(TypeError, match="no object"):
-        receive(BytesIO(b"\0\0\0\0\0\0\0\x01" + b"3"), 1000)
+        receive(BytesIO(bytes(7) + b"\x01" + bytes(8) + b"3"))
+
+
+@pytest.mark.parametrize("name", ["MAX_MESSAGE_BYTES", "MAX_TEXT_BYTES"])
+def test_messages_have_a_length_that_neither_side_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    wire = BytesIO()
+    send(wire, frame({"blocks": [1] * 9}, "x" * 30))
+    monkeypatch.setattr(sandbox_worker, name, 20)
+    with pytest.raises(ValueError, match="more than one may have"):
+        receive(BytesIO(wire.getvalue()))
+    with pytest.raises(OverflowError, match="more than one may have"):
+        frame({"blocks": [1] * 9}, "x" * 30)
 
 
 def test_a_zip_bomb_never_reaches_the_memory_limit(reader: SandboxedReader, tmp_path: Path) -> None:

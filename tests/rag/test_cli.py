@@ -382,7 +382,7 @@ def test_the_doctor_finds_a_damaged_index(work: Path) -> None:
     assert run_json("doctor")["index"]["state"] == "none yet"
     run("ingest", "docs")
     assert run_json("doctor")["index"]["state"] == "sound"
-    faiss = Path("fuente-index/gen-000001/dense.faiss")
+    faiss = Path("fuente-index/gen-000001/shard-0000/dense.faiss")
     data = bytearray(faiss.read_bytes())
     data[-1] ^= 1
     faiss.write_bytes(data)

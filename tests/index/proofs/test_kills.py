@@ -1,12 +1,13 @@
 """A process that indexes is killed (SIGKILL) anywhere: what is published stays whole, and the next run completes it."""
 
+import itertools
 import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.index.proofs.crash import (
     tried,
     watched_sync,
 )
-from tests.index.proofs.shim import Call, Mode, Shim, calls_of, compiled_shim
+from tests.index.proofs.shim import Mode, Shim, calls_of, compiled_shim
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="trials are copies of one process")
 
@@ -54,31 +55,32 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What a round's sync does when it is left alone: its time, each call in C as (phase, name), and system calls.
+class Place:
+    """A round whose sync can be killed, where, in which phase, and what is about to happen there."""
 
-    Names are empty for functions that have nothing to do with the disk.
-    """
-
-    seconds: float
-    steps: list[tuple[Phase, str]]
-    calls: list[Call]
+    round: int
+    kill: Kill
+    phase: Phase
+    kind: tuple[str, ...]
 
 
-def survey(bench: Bench, number: int, shim: Shim | None) -> Survey:
-    """How often, and in which phase, a round's sync may be killed."""
+def places_of(bench: Bench, number: int, shim: Shim | None) -> list[Place]:
+    """Everywhere in a round's sync; some hundred times for "time", which can be anything in between."""
     bench.restore(number)
     start = time.perf_counter()
     in_child(bench.sync)
     seconds = time.perf_counter() - start
+    places = [Place(number, Kill("time", seconds * n / 100), Phase.OPEN, ()) for n in range(100)]
     bench.restore(number)
-    steps = in_child(partial(_steps, bench))
-    return Survey(
-        seconds, [(Phase(phase), name) for phase, name in steps], calls_of(bench, shim, number) if shim else []
-    )
+    for at, (phase, name) in enumerate(in_child(partial(_steps, bench)), 1):
+        places.append(Place(number, Kill("step", at), Phase(phase), (name,)))
+    for at, call in enumerate(calls_of(bench, shim, number) if shim else [], 1):
+        places.append(Place(number, Kill("call", at), call.phase, call.kind))
+    return places
 
 
 def _steps(bench: Bench) -> list[tuple[int, str]]:
+    """The phase and name of each call in C that a sync makes; no name where it has nothing to do with the disk."""
     steps: list[tuple[int, str]] = []
 
     def count(frame: FrameType, event: str, function: Any) -> None:
@@ -92,23 +94,23 @@ def _steps(bench: Bench) -> list[tuple[int, str]]:
     return steps
 
 
-def chosen(found: Survey, kind: str, phase: Phase, random_: random.Random) -> Kill:
-    """A place in this phase, or in any where it has none; times are of any phase."""
-    if kind == "time":
-        return Kill("time", random_.uniform(0, found.seconds))
-    if kind == "call":
-        return Kill("call", _one([(call.phase, call.kind) for call in found.calls], phase, random_))
-    return Kill("step", _one(found.steps, phase, random_))
+def drawn(places: list[Place], random_: random.Random) -> Iterator[Place]:
+    """One place of every kind in every phase, in turns of phases, then another of each, and so on without end.
 
-
-def _one(places: Sequence[tuple[Phase, object]], phase: Phase, random_: random.Random) -> int:
-    """Number, from 1, of a place in the phase, its kind drawn first: most calls are SQLite's, all of one kind."""
-    kinds: dict[object, list[int]] = {}
-    for number, (_, kind) in [
-        (number, place) for number, place in enumerate(places, 1) if place[0] is phase
-    ] or enumerate(places, 1):
-        kinds.setdefault(kind, []).append(number)
-    return random_.choice(random_.choice(list(kinds.values())))
+    Most calls are SQLite's and all of one kind; what makes a generation visible are a few renames: they come first.
+    """
+    groups: dict[tuple[Phase, tuple[str, ...]], list[Place]] = {}
+    for place in random_.sample(places, len(places)):
+        groups.setdefault((place.phase, place.kind), []).append(place)
+    turn: Counter[Phase] = Counter()
+    order: list[tuple[bool, int, list[Place]]] = []
+    for (phase, kind), group in groups.items():
+        turn[phase] += 1
+        order.append(("rename" not in kind and "replace" not in kind, turn[phase], group))
+    order.sort(key=lambda entry: entry[:2])
+    for again in itertools.count():
+        for *_, group in order:
+            yield group[again % len(group)]
 
 
 def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
@@ -198,22 +200,18 @@ def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[st
     """Figures and failures of so many kills, in every phase by every means."""
     bench, shim = Bench(folder), Shim() if preloaded else None
     random_ = random.Random(seed)  # noqa: S311 - places to kill, no secret
-    surveys = [survey(bench, number, shim) for number in range(len(ROUNDS))]
+    places = [place for number in range(len(ROUNDS)) for place in places_of(bench, number, shim)]
     kinds = ["step", "call", "time"] if shim else ["step", "time"]
-    tally, trials = Tally(), 0
-    failures: list[str] = []
-    while sum(tally.phases.values()) < kills and len(failures) < 5 and trials < 2 * kills:
-        number = (1, 2, 0)[trials % 3]
-        # Every third trial kills the runs that resume, too.
-        count = random_.randint(2, 4) if trials % 3 == 2 else 1
-        plan = [
-            chosen(
-                surveys[number], kinds[(trials + i) % len(kinds)], Phase((trials // len(kinds) + 2 * i) % 6), random_
-            )
-            for i in range(count)
-        ]
-        tried((number, plan), partial(killed_then_resumed, bench, number, plan, shim, tally), failures)
-        trials += 1
+    queues = itertools.cycle([drawn([p for p in places if p.kill.kind == kind], random_) for kind in kinds])
+    tally, failures = Tally(), list[str]()
+    for trial in range(2 * kills):
+        if sum(tally.phases.values()) >= kills or len(failures) == 5:
+            break
+        first = next(next(queues))
+        # Every fourth trial kills the runs that resume, too.
+        more = random_.choices([p.kill for p in places if p.round == first.round], k=random_.randint(1, 3))
+        plan = [first.kill, *(more if trial % 4 == 3 else ())]
+        tried((first, plan), partial(killed_then_resumed, bench, first.round, plan, shim, tally), failures)
     return {**_figures(tally, kinds), "failures": failures}
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -248,6 +249,7 @@ ANY_NAME = st.sampled_from(NAMES)
 EDITS = st.one_of(
     st.tuples(st.just("write"), ANY_NAME, TEXTS),
     st.tuples(st.just("append"), ANY_NAME, st.sampled_from(MARKERS)),
+    st.tuples(st.just("alter"), ANY_NAME, st.sampled_from(MARKERS)),
     st.tuples(st.just("move"), ANY_NAME, ANY_NAME),
     st.tuples(st.just("copy"), ANY_NAME, ANY_NAME),
     st.tuples(st.just("swap"), ANY_NAME, ANY_NAME),
@@ -298,6 +300,8 @@ class Folder:
         path = self.path(name)
         if kind == "append":
             self.library.write(**{name: f"{path.read_text('utf-8')} {sentence(other)}".strip()})
+        elif kind == "alter":
+            self.library.write(**{name: re.sub(r"(?<=palabra )\w+", other, path.read_text("utf-8"), count=1)})
         elif kind == "delete":
             path.unlink()
         elif kind == "move":
