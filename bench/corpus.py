@@ -19,9 +19,11 @@ from index.store import embedded_text
 from ingest.types import Chunk, Document
 
 DIMENSION = 384
-WORDS_PER_CHUNK = 120
+# Without the words that every passage has, which are not indexed: about half of a passage of 120 words.
+WORDS_PER_CHUNK = 60
 
 _VOCABULARY = 50_000
+_COMMON_WORDS = 100
 _TOPICS = 500
 # Noise against the topic's vector: neighbours are as unlike as passages of one subject under e5.
 _SPREAD = 0.9
@@ -60,7 +62,7 @@ def texts(count: int, seed: int = 0) -> Iterator[str]:
     """Passages of words with the frequencies of a language (Zipf's law)."""
     random = np.random.default_rng(seed)
     words = np.array([f"{_syllables(number)}" for number in range(_VOCABULARY)])
-    shares = np.cumsum(1 / np.arange(1, _VOCABULARY + 1))
+    shares = np.cumsum(1 / np.arange(_COMMON_WORDS, _COMMON_WORDS + _VOCABULARY))
     for _ in range(count):
         chosen = np.searchsorted(shares, random.random(WORDS_PER_CHUNK) * shares[-1])
         yield " ".join(words[chosen]) + "."

@@ -86,13 +86,16 @@ class DenseIndex:
 
     def similarities(self, query: Vectors, positions: Positions) -> NDArray[np.float32]:
         """Cosine of one query (D,) to the vectors at `positions` (M,), float32 (M,)."""
-        similarities = np.zeros(len(positions), np.float32)
+        return np.asarray(self.vectors(positions) @ query, np.float32) if len(positions) else np.zeros(0, np.float32)
+
+    def vectors(self, positions: Positions) -> Vectors:
+        """The vectors (M, D) at `positions` (M,), as exact as they are kept."""
         shards = np.searchsorted(self._starts, positions, "right") - 1
+        vectors = np.zeros((len(positions), self._shards[0].d if self._shards else 0), np.float32)
         for number in np.unique(shards):
             chosen = shards == number
-            vectors = self._shards[number].reconstruct_batch(positions[chosen] - self._starts[number])  # (m, D)
-            similarities[chosen] = vectors @ query
-        return similarities
+            vectors[chosen] = self._shards[number].reconstruct_batch(positions[chosen] - self._starts[number])
+        return vectors
 
     def _search_shard(
         self, shard: faiss.Index, queries: Vectors, k: int, allowed: NDArray[np.bool_] | None

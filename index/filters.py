@@ -1,7 +1,8 @@
 """Which documents a question may be answered from."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,7 +67,7 @@ def condition(where: Filter | None) -> tuple[str, Mapping[str, Any]]:
         if names:
             clauses.append(f"{column} IN ({', '.join(bound(name) for name in names)})")
     if where.sources:
-        clauses.append(_any([_source(bound(name.rstrip("/"))) for name in where.sources]))
+        clauses.append(_is_one_of(bound(json.dumps([name.rstrip("/") for name in where.sources]))))
     if where.modified_from is not None:
         clauses.append(f"s.modified_ns >= {bound(_ns(where.modified_from))}")
     if where.modified_until is not None:
@@ -86,20 +87,17 @@ def _check_texts(name: str, texts: Any) -> None:
             raise ValueError(f"{name} holds {text!r}, which is not valid text; leave out what is no character")
 
 
-def _any(clauses: Sequence[str]) -> str:
-    """Whether one of the clauses holds; as a tree of halves, because SQLite refuses deep ones."""
-    if len(clauses) == 1:
-        return f"({clauses[0]})"
-    half = len(clauses) // 2
-    return f"({_any(clauses[:half])} OR {_any(clauses[half:])})"
-
-
-def _source(name: str) -> str:
-    in_folder = f"substr(s.path, 1, length({name}) + 1) IN ({name} || '/', {name} || '\\')"
+def _is_one_of(names: str) -> str:
+    """Whether the source is meant by one of the names, a JSON list; each in a row of a table, however many they are."""
+    in_folder = "substr(s.path, 1, length(n.value) + 1) IN (n.value || '/', n.value || '\\')"
     # Besides the pattern, because a file's own name may look like one.
-    has_name = f"substr(s.path, -length({name}) - 1) IN ('/' || {name}, '\\' || {name})"
-    matches = f"s.path GLOB {name} OR s.path GLOB '*[/\\]' || {name}"
-    return f"s.path = {name} OR {in_folder} OR {has_name} OR {matches} OR json_extract(d.metadata, '$.source') = {name}"
+    has_name = "substr(s.path, -length(n.value) - 1) IN ('/' || n.value, '\\' || n.value)"
+    matches = "s.path GLOB n.value OR s.path GLOB '*[/\\]' || n.value"
+    tells = "json_extract(d.metadata, '$.source') = n.value"
+    return (
+        f"EXISTS (WITH n AS MATERIALIZED (SELECT value FROM json_each({names})) SELECT 1 FROM n"
+        f" WHERE s.path = n.value OR {in_folder} OR {has_name} OR {matches} OR {tells})"
+    )
 
 
 def _ns(moment: datetime) -> int:

@@ -10,6 +10,7 @@ Readers hold a generation; this is how they open it. How one is made is in `inde
 """
 
 import weakref
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import IO
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.dense import DenseIndex
+from index.embedder import Vectors
 from index.errors import IndexDamagedError
 from index.files import lock
 from index.filters import Filter
@@ -28,6 +30,7 @@ from index.store import Store
 
 # Filters whose documents are remembered; a mask of a million chunks takes 1 MB.
 _MASKS = 16
+_BACKGROUND_SIZE = 1000
 
 
 class Generation:
@@ -57,6 +60,14 @@ class Generation:
     def number(self) -> int:
         """The generation's number, from 1."""
         return self.manifest.generation
+
+    @cached_property
+    def background(self) -> Vectors:
+        """Vectors (≤ 1000, D) of a fixed sample, which tells how similar an ordinary chunk is to a question."""
+        size = len(self.ids)
+        if size <= _BACKGROUND_SIZE:
+            return self.dense.vectors(np.arange(size))
+        return self.dense.vectors(np.sort(np.random.default_rng(0).choice(size, _BACKGROUND_SIZE, replace=False)))
 
     def close(self) -> None:
         """Lets the generation be collected."""

@@ -78,9 +78,8 @@ def examine(folder: Path, progress: ProgressFunction = silent) -> Examination:
 
     Raises: IndexNotFoundError when there is none, IndexMismatchError when a newer version wrote it.
     """
+    require_index(folder)
     examiner = _Examiner(folder, progress)
-    if not _size(folder / "fuente.db") and not (folder / CURRENT).exists() and not examiner.generations():
-        raise IndexNotFoundError(folder, "there is no index here", "Run `fuente ingest PATH` first")
     with ExitStack() as held:
         current = None
         with examiner.told("files"):
@@ -89,6 +88,12 @@ def examine(folder: Path, progress: ProgressFunction = silent) -> Examination:
         examiner.check_database(current, manifest)
         examiner.check_leftovers(current)
     return examiner.result()
+
+
+def require_index(folder: Path) -> None:
+    """Raises: IndexNotFoundError when nothing in a folder is of an index."""
+    if not _size(folder / "fuente.db") and not (folder / CURRENT).exists() and not _generations(folder):
+        raise IndexNotFoundError(folder, "there is no index here", "Run `fuente ingest PATH` first")
 
 
 @contextmanager
@@ -144,10 +149,8 @@ class _Examiner:
             yield
         except StoreError as error:
             self.add(error.path, error.reason, error.mend, kind)
-
-    def generations(self) -> list[Path]:
-        """Folders of generations, finished or not."""
-        return sorted(path for path in self.folder.glob("gen-*") if path.is_dir())
+        except sqlite3.Error as error:
+            self.add(self.folder / "fuente.db", f"SQLite cannot read it ({error})", RESTORE, kind)
 
     def check_generation(self, current: Current) -> Manifest | None:
         """Every file of the published generation."""
@@ -187,7 +190,9 @@ class _Examiner:
         if version != SCHEMA_VERSION:
             return
         examiner = _StoreExaminer(store, current.number if current else 0, manifest, self.progress)
-        self.findings += [*examiner.findings(), *examiner.relation_to_generation(self.folder)]
+        found = list(examiner.findings())
+        # What rows that are damaged say of a generation says nothing.
+        self.findings += found or examiner.relation_to_generation(self.folder)
         self.counts = examiner.counts()
 
     def check_seal(self, store: InspectedStore) -> bool:
@@ -209,7 +214,7 @@ class _Examiner:
 
     def check_leftovers(self, current: Current | None) -> None:
         """What stopped runs left."""
-        for folder in self.generations():
+        for folder in _generations(self.folder):
             if folder.name != (current.folder_name if current else "") and not is_locked(folder / MANIFEST):
                 self.add(folder, "a stopped run left it", _AGAIN, "information")
         if (self.folder / REPAIRING).exists():
@@ -302,6 +307,11 @@ class _StoreExaminer:
             yield Finding(current, what.format(*said, *found), MEND, "files")
         elif not shows(self.store, manifest):
             yield Finding(current, "the published files are of other documents than the store has", MEND, "files")
+
+
+def _generations(folder: Path) -> list[Path]:
+    """Folders of generations, finished or not."""
+    return sorted(path for path in folder.glob("gen-*") if path.is_dir())
 
 
 def _content(path: Path) -> bytes | None:

@@ -144,11 +144,15 @@ class LexicalIndex:
         for term in sorted({_hash(term) for language in self._languages for term in terms(question, language)}):
             places = [shard.postings(term) for shard in self._shards]
             having = sum(place.stop - place.start for place in places)
-            inverse_frequency = np.log1p((len(self) - having + 0.5) / (having + 0.5))
-            for shard, norms, start, place in zip(self._shards, self._norms, self._starts, places, strict=False):
+            inverse_frequency = np.float32(np.log1p((len(self) - having + 0.5) / (having + 0.5)))
+            for shard, norms, part, place in zip(self._shards, self._norms, self._parts(scores), places, strict=True):
                 passages, counts = shard.passages[place], shard.counts[place].astype(np.float32)
-                scores[start + passages] += inverse_frequency * counts / (counts + norms[passages])
+                part[passages] += inverse_frequency * counts / (counts + norms[passages])
         return scores
+
+    def _parts(self, scores: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Views of the scores, by shard."""
+        return np.split(scores, self._starts[1:-1])
 
     @cached_property
     def _norms(self) -> list[NDArray[np.float32]]:

@@ -72,10 +72,10 @@ class InspectedStore(Store):
         with self._connect() as connection:
             for done, (number, name, characters, text) in enumerate(connection.execute(texts)):
                 progress("checking documents", done, total)
-                if len(text) != characters:
+                if not isinstance(text, str) or len(text) != characters:
                     wrong.add("documents have another length than is recorded", name)
                 for chunk_id, part, start, end in connection.execute(cut, (number,)):
-                    if not part or text[start:end] != part:
+                    if not _is_part(part, text, start, end):
                         wrong.add("chunks have another text than their document", chunk_id)
         progress("checking documents", total, total)
         return wrong.lines()
@@ -97,7 +97,7 @@ class InspectedStore(Store):
             while rows := cursor.fetchmany(_BATCH):
                 progress("checking vectors", done, total)
                 done += len(rows)
-                wrong += _wrong([(bytes(vector), dimension) for vector, dimension in rows])
+                wrong += _wrong(rows)
         progress("checking vectors", total, total)
         return [f"{wrong} vectors are of another length than the embedder's, not finite or not unit"] * bool(wrong)
 
@@ -170,9 +170,16 @@ def declared(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     return frozenset(tuple(row) for row in connection.execute("SELECT type, name, sql FROM sqlite_master"))
 
 
-def _wrong(vectors: Sequence[tuple[bytes, Any]]) -> int:
+def _is_part(part: Any, text: Any, start: Any, end: Any) -> bool:
+    # Damaged rows hold other types than were declared.
+    typed = isinstance(part, str) and isinstance(text, str) and isinstance(start, int) and isinstance(end, int)
+    return typed and bool(part) and text[start:end] == part
+
+
+def _wrong(vectors: Sequence[Any]) -> int:
     """How many of these are no unit vectors of the dimension beside them; None is any dimension."""
-    right = [vector for vector, dimension in vectors if vector and len(vector) == 4 * (dimension or len(vector) // 4)]
+    given = [(vector, dimension) for vector, dimension in vectors if isinstance(vector, bytes) and vector]
+    right = [vector for vector, dimension in given if len(vector) == 4 * (dimension or len(vector) // 4)]
     wrong = len(vectors) - len(right)
     for size in {len(vector) for vector in right}:
         matrix = np.frombuffer(b"".join(vector for vector in right if len(vector) == size), np.float32)

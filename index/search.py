@@ -19,9 +19,6 @@ from index.store import Store
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
 
-# A fixed sample that tells how similar an ordinary chunk is to the question.
-_BACKGROUND_SIZE = 1000
-
 Fusion = Literal["mix", "rrf"]
 
 
@@ -221,7 +218,7 @@ def _rank(
     dense = generation.dense.similarities(vector, positions)
     lexical = lexical_all[positions]
     if settings.channel == "fused":
-        background = generation.dense.similarities(vector, _sample(len(generation.ids)))
+        background = generation.background @ vector  # (B,)
         scores = _fused(dense, lexical, background, lexical_all, settings)
     else:
         scores = dense if settings.channel == "dense" else lexical
@@ -247,9 +244,3 @@ def _top(scores: Vectors, k: int) -> NDArray[np.int64]:
     if positions.size > k:
         positions = positions[np.argpartition(-scores[positions], k - 1)[:k]]
     return positions[np.lexsort((positions, -scores[positions]))]
-
-
-def _sample(size: int) -> NDArray[np.int64]:
-    if size <= _BACKGROUND_SIZE:
-        return np.arange(size)
-    return np.sort(np.random.default_rng(0).choice(size, _BACKGROUND_SIZE, replace=False))

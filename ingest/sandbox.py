@@ -179,6 +179,7 @@ class SandboxedReader:
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     root = str(Path(ingest.__file__).resolve().parents[1])
+    kept["OPENBLAS_NUM_THREADS"] = "1"  # openpyxl imports NumPy, whose threads count against the memory
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH"))))
     return kept
 

@@ -60,7 +60,7 @@ _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _OPEN_CALLS = {"x86_64": ((2, 1), (257, 2)), "aarch64": ((56, 2),)}  # number, position of the flags
 _CLONE_CALLS = {"x86_64": 56, "aarch64": 220}
 _CLONE_THREAD = 0x10000
-_NEW_NETWORK = 0x40000000 | 0x10000000  # CLONE_NEWNET in a CLONE_NEWUSER, which needs no rights
+_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # the first needs rights, which are had within the second
 
 # The instructions of a filter, of Linux's linux/bpf_common.h and linux/seccomp.h.
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -211,7 +211,7 @@ def filter_calls(libc: ctypes.CDLL) -> bool:
 
 def leave_network(libc: ctypes.CDLL) -> bool:
     """Whether this process is now in a network of its own, with nothing else in it."""
-    return libc.unshare(_NEW_NETWORK) == 0
+    return any(libc.unshare(kind) == 0 for kind in (_NEW_NETWORK, _NEW_USER | _NEW_NETWORK))
 
 
 def _instructions(machine: str) -> Iterator[tuple[int, int, int, int]]:

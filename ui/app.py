@@ -8,6 +8,7 @@ from ui import chat, documents, state
 from ui.library import Library
 from ui.problems import EXPECTED, problem
 from ui.safe import block, span
+from ui.scope import draw_scope
 from ui.show import show
 from ui.texts import LANGUAGE_NAMES, Texts
 
@@ -30,6 +31,7 @@ def main() -> None:
         return
     page = _navigation(texts)
     with st.sidebar:
+        draw_scope(library, texts)
         _settings(library, texts)
     page.run()
 

@@ -1,6 +1,7 @@
 """The conversation: a question, the answer as it is written and the sources beneath it."""
 
 import re
+from dataclasses import replace
 
 import streamlit as st
 
@@ -10,6 +11,7 @@ from ui.jobs import AnswerJob
 from ui.library import Library
 from ui.problems import EXPECTED, notice, problem
 from ui.safe import Child, Html, block, join, span, tag
+from ui.scope import scope_text
 from ui.show import show
 from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
 from ui.texts import Texts
@@ -39,6 +41,9 @@ def page() -> None:
     if finished < len(turns):
         _live(turns[finished].number)
     elif turns:
+        if _is_narrow_refusal(turns[-1]):
+            icon = ":material/zoom_out_map:"
+            st.button(texts.ask_everything, key="everything", icon=icon, on_click=_ask_everything, args=(library,))
         st.button(texts.new_conversation, key="clear", icon=":material/refresh:", type="tertiary", on_click=turns.clear)
     _ask_box(library, texts)
 
@@ -60,6 +65,19 @@ def _ask_box(library: Library, texts: Texts) -> None:
         st.rerun()
 
 
+def _is_narrow_refusal(turn: AnswerJob) -> bool:
+    """Whether the documents that were asked do not hold the answer, and there are others."""
+    answer = turn.reply.answer if turn.reply else None
+    return answer is not None and answer.abstained and not turn.stopped and turn.settings.where is not None
+
+
+def _ask_everything(library: Library) -> None:
+    """Asks the last question again, of all documents."""
+    turns = state.turns()
+    last = turns[-1]
+    turns.append(library.ask(last.number + 1, last.question, replace(last.settings, where=None)))
+
+
 @st.fragment(run_every=_REFRESH_S)
 def _live(first: int) -> None:
     """The turns from number `first` on, drawn anew by themselves until that one is complete."""
@@ -75,7 +93,9 @@ def _live(first: int) -> None:
 
 def _turn_html(turn: AnswerJob, texts: Texts) -> Html:
     question = block("fu-question", turn.question)
-    return block("fu-turn", question, _reply_html(turn, texts))
+    where = turn.settings.where
+    scope = block("fu-scope", texts.scope_asked.format(scope=scope_text(where))) if where else None
+    return block("fu-turn", question, scope, _reply_html(turn, texts))
 
 
 def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
@@ -107,11 +127,17 @@ def _abstained_html(turn: AnswerJob, answer: Answer, texts: Texts) -> Html:
             block(
                 "fu-abstained",
                 block("fu-abstained-text", answer.text, **_lang(answer)),
-                tag("p", texts.abstained_hint),
+                tag("p", _abstained_hint(turn, answer, texts)),
             ),
             nearest_html(answer.hits, texts) if answer.hits else None,
         )
     )
+
+
+def _abstained_hint(turn: AnswerJob, answer: Answer, texts: Texts) -> str:
+    if not turn.settings.where:
+        return texts.abstained_hint
+    return texts.abstained_narrow if answer.hits else texts.abstained_nowhere
 
 
 def _unfinished_html(turn: AnswerJob, texts: Texts) -> Html:

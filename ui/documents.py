@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from index.types import Failure
+from index.types import DEFAULT_COLLECTION, Failure, check_collection
 from ingest.readers import SUPPORTED_SUFFIXES
 from ui import state
 from ui.jobs import IngestJob, Pace
 from ui.library import Library
-from ui.problems import notice, problem
+from ui.problems import EXPECTED, notice, problem
 from ui.safe import Html, block, contents, join, name, span, tag
 from ui.shelf import draw_shelf
 from ui.show import show
@@ -21,6 +21,8 @@ _REFRESH_S = 0.4
 # The formats that people know by name; the uploader takes all that there is a reader for.
 _WELL_KNOWN = "PDF, DOCX, PPTX, XLSX, HTML, MD, TXT, EPUB"
 _SHOWN_NAMES = 8
+# The choice of a collection that does not exist yet; no collection has this name.
+_NEW = ""
 _UPLOADER_BUTTON = '[data-testid="stFileUploaderDropzone"] > span button p::after'
 _UPLOADER_HINT = '[data-testid="stFileUploaderDropzoneInstructions"]::after'
 
@@ -40,6 +42,7 @@ def page() -> None:
 
 
 def _upload_form(library: Library, texts: Texts) -> None:
+    collection = _collection_box(library, texts)
     limit = library.config.ingest.max_file_mb
     # Streamlit's own words in an uploader are English and fixed.
     show(contents({_UPLOADER_BUTTON: texts.upload_button, _UPLOADER_HINT: texts.upload_drop}))
@@ -56,10 +59,44 @@ def _upload_form(library: Library, texts: Texts) -> None:
         submitted = st.form_submit_button(texts.upload_submit, type="primary", icon=":material/add:")
     if submitted and not files:
         show(notice(texts.upload_none))
+    elif submitted and not _is_name(collection):
+        show(notice(texts.collection_bad_name))
     elif submitted:
-        unsaved = save(((file.name, file.getvalue) for file in files), library.uploads, texts)
-        st.session_state["ingest_job"] = library.ingest(unsaved)
+        unsaved = save(((file.name, file.getvalue) for file in files), library.uploads(collection), texts)
+        st.session_state["last_collection"] = collection
+        st.session_state["ingest_job"] = library.ingest(unsaved, collection=collection)
         st.rerun()
+
+
+def _collection_box(library: Library, texts: Texts) -> str:
+    """The name of the collection that uploads go into, as it was chosen or typed."""
+    try:
+        known = library.collections()
+    except EXPECTED:
+        known = [DEFAULT_COLLECTION]  # the shelf below says so
+    # While files are read the box is not there, and forgets.
+    last = st.session_state.get("last_collection")
+    with st.container(horizontal=True):
+        chosen = st.selectbox(
+            texts.collection,
+            [*known, _NEW],
+            index=known.index(last) if last in known else 0,
+            format_func=lambda name: name or texts.collection_new,
+            key="collection",
+            help=texts.collection_help,
+            width=280,
+        )
+        if chosen:
+            return chosen
+        return st.text_input(texts.collection_name, key="new_collection", width=280).strip()
+
+
+def _is_name(collection: str) -> bool:
+    try:
+        check_collection(collection)
+    except ValueError:
+        return False
+    return True
 
 
 @st.fragment(run_every=_REFRESH_S)

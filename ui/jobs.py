@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Literal
 
+from index.filters import Filter
 from index.types import Failure, SyncProgress, SyncReport
 from rag import Answer, Sampling
 from rag.types import Draft, Finished, Retrieved, TextDelta
@@ -56,12 +57,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a question is to be answered."""
+    """How a question is to be answered, and from which documents; None stands for all."""
 
     generator: str
     language: str
     k: int
     sampling: Sampling
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import models
 from index.embedder import Embedder
 from index.manifest import current_number
 from index.search import Index
-from index.types import Failure, SourceInfo
+from index.types import DEFAULT_COLLECTION, Failure, SourceInfo
 from rag import Answerer, Config, Fuente
 from ui.jobs import AnswerJob, IngestJob, Job, Settings
-from ui.uploads import is_upload
+from ui.uploads import is_upload, uploads_folder
 
 OpenFuente = Callable[[Config, Embedder | None], Fuente]
 
@@ -31,10 +31,9 @@ class Library:
         self._generator = self.generator
         self._ready = False
 
-    @property
-    def uploads(self) -> Path:
-        """Folder of uploaded files."""
-        return self.config.index.absolute() / "uploads"
+    def uploads(self, collection: str = DEFAULT_COLLECTION) -> Path:
+        """Folder of the files uploaded into a collection."""
+        return uploads_folder(self.config.index.absolute(), collection)
 
     @property
     def generator(self) -> str:
@@ -72,6 +71,14 @@ class Library:
             self._listed = (generation, index.sources())
         return self._listed[1]
 
+    def collections(self) -> list[str]:
+        """Names of the collections; the one that there always is comes first.
+
+        Raises: errors of models and of the index.
+        """
+        others = {info.collection for info in self.documents()} - {DEFAULT_COLLECTION}
+        return [DEFAULT_COLLECTION, *sorted(others)]
+
     def warm_up(self) -> None:
         """Loads the models in the background, so that the first answer need not wait for all of it."""
         if not self._warming:
@@ -84,29 +91,34 @@ class Library:
         job.start(lambda: self._answer(job))
         return job
 
-    def ingest(self, unsaved: Sequence[Failure] = ()) -> IngestJob:
-        """The job that brings the index up to date with the uploads."""
+    def ingest(self, unsaved: Sequence[Failure] = (), *, collection: str = DEFAULT_COLLECTION) -> IngestJob:
+        """The job that brings a collection up to date with its uploads."""
         job = IngestJob(unsaved)
 
         def work() -> None:
             with self._writing:
                 self._embedder()
-                self.uploads.mkdir(parents=True, exist_ok=True)
-                job.report = self._fuente.ingest([self.uploads], progress=job.advance)
+                folder = self.uploads(collection)
+                folder.mkdir(parents=True, exist_ok=True)
+                job.report = self._fuente.ingest([folder], collection=collection, progress=job.advance)
 
         job.start(work)
         return job
 
-    def remove(self, source: str) -> None:
-        """Takes a document out of the index; an uploaded file is deleted as well.
+    def remove(self, info: SourceInfo) -> None:
+        """Takes a document out of its collection; a file that was uploaded into it is deleted as well.
 
         Raises: IndexBusyError, UnknownSourceError, OSError.
         """
         with self._writing:
             # The index first: when it is busy, nothing is lost.
-            self._fuente.remove([source])
-            if is_upload(source, self.uploads):
-                Path(source).unlink(missing_ok=True)
+            self._fuente.remove([info.source], collection=info.collection)
+            if self.is_upload(info):
+                Path(info.source).unlink(missing_ok=True)
+
+    def is_upload(self, info: SourceInfo) -> bool:
+        """Whether a document was uploaded into its collection."""
+        return is_upload(info.source, self.uploads(info.collection))
 
     def _load(self) -> None:
         with self._answering:
@@ -122,7 +134,12 @@ class Library:
             answerer, index = self._answerer(settings.generator)
             job.stage = "searching"
             for event in answerer.stream(
-                job.question, k=settings.k, sampling=settings.sampling, language=settings.language, cancel=job.cancel
+                job.question,
+                k=settings.k,
+                where=settings.where,
+                sampling=settings.sampling,
+                language=settings.language,
+                cancel=job.cancel,
             ):
                 job.take(event, index.document)
 

@@ -12,7 +12,6 @@ from ui.safe import Html, block, name, span, tag
 from ui.show import show
 from ui.sources import file_name
 from ui.texts import Texts, grouped
-from ui.uploads import is_upload
 
 _PAGE_SIZE = 20
 
@@ -35,12 +34,13 @@ def draw_shelf(library: Library, texts: Texts) -> None:
         show(notice(texts.library_no_match))
     removing = st.session_state.get("removing")
     for info in documents:
-        if info.source == removing:
+        if (info.source, info.collection) == removing:
             st.dialog(texts.remove_title, on_dismiss=partial(_consider_removal, None))(_confirm)(info, library, texts)
+    several = len({info.collection for info in documents}) > 1
     limit = st.session_state.get("shelf_limit", _PAGE_SIZE)
     with st.container(gap=None):
         for info in found[:limit]:
-            _row(info, texts)
+            _row(info, texts, with_collection=several)
     if len(found) > limit and st.button(texts.library_more, key="more", type="tertiary", icon=":material/expand_more:"):
         st.session_state["shelf_limit"] = limit + _PAGE_SIZE
         st.rerun()
@@ -52,31 +52,33 @@ def _filtered(documents: list[SourceInfo], texts: Texts) -> list[SourceInfo]:
         label = texts.library_filter
         wanted = st.text_input(label, key="filter", placeholder=label, label_visibility="collapsed")
     found = [info for info in documents if wanted.casefold() in file_name(info.source).casefold()]
-    return sorted(found, key=lambda info: file_name(info.source).casefold())
+    return sorted(found, key=lambda info: (file_name(info.source).casefold(), info.collection))
 
 
-def _row(info: SourceInfo, texts: Texts) -> None:
+def _row(info: SourceInfo, texts: Texts, *, with_collection: bool) -> None:
     # A path may hold what no key can.
-    key = hashlib.sha256(info.source.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    identity = f"{info.collection}\0{info.source}"
+    key = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     with st.container(key=f"row-{key}", horizontal=True, vertical_alignment="center", wrap=False, gap="small"):
-        show(_row_html(info, texts))
+        show(_row_html(info, texts, with_collection=with_collection))
         st.button(
             texts.remove,
             key=f"remove-{key}",
             type="tertiary",
             icon=":material/delete:",
             on_click=_consider_removal,
-            args=(info.source,),
+            args=((info.source, info.collection),),
         )
 
 
-def _consider_removal(source: str | None) -> None:
-    """Notes the document that the dialog asks about; None closes it."""
-    st.session_state["removing"] = source
+def _consider_removal(document: tuple[str, str] | None) -> None:
+    """Notes the document, by source and collection, that the dialog asks about; None closes it."""
+    st.session_state["removing"] = document
 
 
-def _row_html(info: SourceInfo, texts: Texts) -> Html:
-    facts = [info.language.upper()] if info.language else []
+def _row_html(info: SourceInfo, texts: Texts, *, with_collection: bool) -> Html:
+    facts = [info.collection] if with_collection else []
+    facts += [info.language.upper()] if info.language else []
     if info.pages:
         facts.append(texts.count(info.pages, "page"))
     facts.append(texts.count(info.chunks, "passage"))
@@ -88,14 +90,14 @@ def _row_html(info: SourceInfo, texts: Texts) -> Html:
 
 def _confirm(info: SourceInfo, library: Library, texts: Texts) -> None:
     """The inside of the dialog."""
-    consequence = texts.remove_uploaded if is_upload(info.source, library.uploads) else texts.remove_indexed
+    consequence = texts.remove_uploaded if library.is_upload(info) else texts.remove_indexed
     show(block("fu-confirm", name(file_name(info.source)), tag("p", consequence)))
     with st.container(horizontal=True):
         confirmed = st.button(texts.remove, key="confirm-remove", type="primary")
         cancelled = st.button(texts.cancel, key="cancel-remove")
     if confirmed:
         try:
-            library.remove(info.source)
+            library.remove(info)
         except EXPECTED as error:
             show(problem(error, texts))
             return

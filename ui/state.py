@@ -6,6 +6,7 @@ from index.embedder import Embedder
 from rag import Config, Fuente, Sampling, load_config
 from ui.jobs import AnswerJob, IngestJob, Settings
 from ui.library import Library
+from ui.scope import chosen_scope
 from ui.texts import TEXTS, Texts, language_of
 
 # Above this many passages no prompt holds them all.
@@ -69,4 +70,5 @@ def settings(config: Config, generator: str) -> Settings:
         language=state["answer_language"],
         k=state["passages"],
         sampling=sampling,
+        where=chosen_scope(),
     )

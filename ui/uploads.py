@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from index.types import Failure
+from index.types import DEFAULT_COLLECTION, Failure
 from ui.texts import Texts
 
 # Names longer than 255 bytes cannot be stored; some room is left for the temporary name.
@@ -16,7 +16,16 @@ _SEPARATORS = re.compile(r"[/\\]")
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 # At its start they hide a file from ingestion, at its end some systems drop them.
 _EDGES = re.compile(r"^[\s.~$]+|[\s.]+$")
+_NO_LETTERS = re.compile(r"[\W_]+")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def uploads_folder(index: Path, collection: str) -> Path:
+    """Where the uploads of a collection are kept: apart, because what one lacks must not leave another."""
+    if collection == DEFAULT_COLLECTION:
+        return index / "uploads"
+    mark = hashlib.sha256(collection.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return index / f"uploads-{_NO_LETTERS.sub('-', collection)[:32].strip('-').lower()}-{mark}"
 
 
 def safe_name(given: str) -> str | None:

@@ -1,5 +1,7 @@
 """Files read in a worker process."""
 
+import errno
+import json
 import os
 import platform
 import shutil
@@ -106,96 +108,154 @@ def test_a_worker_that_cannot_start_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
-def run_confined(folder: Path, attempt: str, confinement: str = "confine(2**30)") -> subprocess.CompletedProcess[str]:
-    code = f"import ctypes, os, socket, subprocess\nfrom ingest.sandbox_worker import *\n{confinement}\n{attempt}"
-    env = {"PYTHONPATH": str(Path(sandbox.__file__).parents[1]), "PARENT": str(os.getpid())}
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "socket.socket()",
-        "socket.getaddrinfo('localhost', 80)",
-        "socket.create_connection(('127.0.0.1', 9))",
-        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/')",
-        "subprocess.run(['true'])",
-        "os.system('true')",
-        "os.fork()",
-        "os.kill(int(os.environ['PARENT']), 0)",
-        "open('propio', 'w')",
-        "open('propio', 'r+')",
-        "os.open('nuevo', os.O_CREAT | os.O_RDONLY)",
-        "os.truncate('propio', 0)",
-        "os.remove('propio')",
-        "os.rename('propio', 'otro')",
-        "os.mkdir('carpeta')",
-        "import sqlite3; sqlite3.connect('base.db')",
-        "import tempfile; tempfile.TemporaryFile()",
-    ],
-)
-def test_python_itself_refuses_a_confined_process(tmp_path: Path, attempt: str) -> None:
-    (tmp_path / "propio").write_text("contenido")
-    done = run_confined(tmp_path, attempt)
-    assert done.returncode == 1
-    assert "PermissionError" in done.stderr or "No usable temporary directory" in done.stderr
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("propio", "contenido")]
-
-
-CALLS = {
-    "socket": "libc.socket(2, 1, 0)",
-    "execv": "libc.execv(b'/bin/true', (ctypes.c_char_p * 2)(b'true', None))",
-    "fork": "libc.fork()",
-    "system": "libc.system(b'touch nuevo')",
-    "kill": "libc.kill(int(os.environ['PARENT']), 0)",
-    "open to write": "libc.open(b'propio', os.O_WRONLY)",
-    "open to create": "libc.open(b'nuevo', os.O_CREAT, 0o600)",
-    "open to truncate": "libc.open(b'propio', os.O_TRUNC)",
-    "truncate": "libc.truncate(b'propio', 0)",
-    "unlink": "libc.unlink(b'propio')",
-    "rename": "libc.rename(b'propio', b'otro')",
-    "mkdir": "libc.mkdir(b'carpeta', 0o700)",
-    "chmod": "libc.chmod(b'propio', 0)",
-    "unshare": "libc.unshare(0x10000000)",
-    "ptrace": "libc.ptrace(16, int(os.environ['PARENT']), 0, 0)",
-}
+PREAMBLE = """
+import ctypes, json, os, socket, subprocess, sys
+from ingest.sandbox_worker import *
+libc = ctypes.CDLL(None, use_errno=True)
+"""
+IN_PYTHON = [
+    "socket.socket()",
+    "socket.getaddrinfo('localhost', 80)",
+    "socket.create_connection(('127.0.0.1', 9))",
+    "subprocess.run(['true'])",
+    "os.system('true')",
+    "os.fork()",
+    "os.execv('/bin/true', ['true'])",
+    "os.kill(os.getppid(), 0)",
+    "open('propio', 'w')",
+    "open('propio', 'r+')",
+    "os.open('nuevo', os.O_CREAT | os.O_RDONLY)",
+    "os.truncate('propio', 0)",
+    "os.remove('propio')",
+    "os.rename('propio', 'otro')",
+    "os.mkdir('carpeta')",
+    "__import__('sqlite3').connect('base.db')",
+    "__import__('shutil').rmtree('.')",
+    "__import__('webbrowser').open('http://127.0.0.1:9/')",
+]
+IN_C = [
+    "libc.socket(2, 1, 0)",
+    "libc.fork()",
+    "libc.kill(os.getppid(), 0)",
+    "libc.open(b'propio', os.O_WRONLY)",
+    "libc.open(b'nuevo', os.O_CREAT, 0o600)",
+    "libc.open(b'propio', os.O_TRUNC)",
+    "libc.truncate(b'propio', 0)",
+    "libc.rename(b'propio', b'otro')",
+    "libc.unlink(b'propio')",
+    "libc.mkdir(b'carpeta', 0o700)",
+    "libc.chmod(b'.', 0o700)",
+    "libc.unshare(0x10000000)",
+    "libc.ptrace(0, 0, 0, 0)",
+    "libc.execv(b'/bin/true', (ctypes.c_char_p * 2)(b'true', None))",
+]
 KERNEL_FILTERS = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 
 
-@pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
-@pytest.mark.parametrize("name", CALLS)
-def test_the_kernel_refuses_libraries_that_do_not_ask_python(tmp_path: Path, name: str) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "propio").write_text("contenido")
-    attempt = f"done = {CALLS[name]}\nprint('refused' if done == -1 and ctypes.get_errno() == 1 else done)"
-    confinement = "libc = ctypes.CDLL(None, use_errno=True)\nconfine(2**30)"
-    shown = run_confined(tmp_path, attempt, confinement).stdout.strip()
-    free = run_confined(tmp_path, attempt, "libc = ctypes.CDLL(None, use_errno=True)").stdout.strip()
-    assert shown == ("-1" if name == "system" else "refused")
-    assert name in ("unshare", "ptrace") or free != shown  # without the filter it would have been done
+    return tmp_path
+
+
+def run_confined(folder: Path, code: str, *, confinement: str = "confine(2**30)") -> str:
+    """What a process prints that imports the worker, is confined, and then runs `code`."""
+    env = {"PYTHONPATH": str(Path(sandbox.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    script = f"{PREAMBLE}\n{confinement}\n{code}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def attempts(codes: list[str]) -> str:
+    """Code that runs each one and prints, as JSON, the error number by which it was refused, or 0."""
+    script = """
+found = {}
+for code in CODES:
+    ctypes.set_errno(0)
+    try:
+        result = eval(code)
+        found[code] = ctypes.get_errno() if result == -1 else 0
+    except OSError as error:
+        found[code] = error.errno
+print(json.dumps(found))
+"""
+    return script.replace("CODES", repr(codes))
+
+
+def test_python_itself_refuses_a_confined_process(folder: Path) -> None:
+    audited = "sys.addaudithook(_refuse)"
+    shown = json.loads(
+        run_confined(folder, attempts(IN_PYTHON), confinement=f"from ingest.sandbox_worker import _refuse; {audited}")
+    )
+    assert {code for code in IN_PYTHON if shown[code] != errno.EPERM} == set()
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("propio", "contenido")]
 
 
 @pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
-def test_a_confined_process_still_reads_and_starts_threads(tmp_path: Path) -> None:
-    (tmp_path / "propio").write_text("contenido")
-    attempt = (
+def test_the_kernel_refuses_libraries_that_do_not_ask_python(folder: Path) -> None:
+    shown = json.loads(run_confined(folder, attempts(IN_C)))
+    assert {code for code in IN_C if shown[code] != errno.EPERM} == set()
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("propio", "contenido")]
+
+
+@pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
+def test_the_calls_that_are_refused_would_have_been_done(folder: Path) -> None:
+    harmless = [code for code in IN_C if not any(name in code for name in ("fork", "unshare", "ptrace", "execv"))]
+    shown = json.loads(run_confined(folder, attempts(harmless), confinement=""))
+    assert {code for code in harmless if shown[code] == errno.EPERM} == set()
+
+
+@pytest.mark.skipif(not KERNEL_FILTERS, reason="no filter of system calls for this machine")
+def test_a_confined_process_still_reads_and_starts_threads(folder: Path) -> None:
+    code = (
         "import threading; thread = threading.Thread(target=lambda: print(open('propio').read()))\n"
         "thread.start(); thread.join()"
     )
-    assert run_confined(tmp_path, attempt).stdout.strip() == "contenido"
+    assert run_confined(folder, code) == "contenido"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has networks of processes")
-def test_where_calls_cannot_be_filtered_the_network_is_an_empty_one(tmp_path: Path) -> None:
+def test_where_calls_cannot_be_filtered_the_network_is_an_empty_one(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
-        confinement = "print(leave_network(ctypes.CDLL(None, use_errno=True)))"
-        attempt = f"socket.create_connection({address!r}, timeout=5)"
-        done = run_confined(tmp_path, attempt, confinement)
-        if done.stdout.strip() == "False":
-            pytest.skip("this machine does not let a person make networks")
-        assert done.returncode == 1
-        assert "OSError" in done.stderr
-        assert run_confined(tmp_path, attempt, "pass").returncode == 0
+        code = attempts([f"socket.create_connection({server.getsockname()!r}, timeout=5)"])
+        (reached,) = json.loads(run_confined(folder, code, confinement="")).values()
+        assert reached == 0
+        confinement = "if not leave_network(libc): sys.exit()"
+        shown = run_confined(folder, code, confinement=confinement)
+    if not shown:
+        pytest.skip("this machine does not let a person make networks")
+    (reached,) = json.loads(shown).values()
+    assert reached == errno.ENETUNREACH
+
+
+@pytest.mark.parametrize(
+    ("suffix", "attempt"),
+    [
+        (".txt", "__import__('socket').create_connection(('127.0.0.1', 9))"),
+        (".txt", "__import__('subprocess').run(['true'])"),
+        (".txt", "open('escrito', 'w')"),
+    ],
+)
+def test_a_reader_that_reaches_out_is_refused_and_its_file_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, attempt: str
+) -> None:
+    """A reader is put in the place of the real one, as a library that was tampered with would be."""
+    rogue = folder / "rogue"
+    rogue.mkdir()
+    (rogue / "sitecustomize.py").write_text(
+        "import ingest.readers as readers\n"
+        f"readers.READERS = {{**readers.READERS, {suffix!r}: lambda path: {attempt}}}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{Path(sandbox.__file__).parents[1]}{os.pathsep}{rogue}")
+    monkeypatch.chdir(folder)
+    (folder / "hostil.txt").write_text("hola")
+    (folder / "bueno.md").write_text(TEXT)
+    with SandboxedReader() as reader:
+        with pytest.raises(UnreadableFileError, match="not allowed|not permitted") as caught:
+            reader.read(folder / "hostil.txt", "hostil")
+        assert caught.value.path == folder / "hostil.txt"
+        assert reader.read(folder / "bueno.md", "bueno").text == TEXT
+    assert not (folder / "escrito").exists()
 
 
 def test_a_worker_that_dies_over_a_file(reader: SandboxedReader, tmp_path: Path, note: Path) -> None:

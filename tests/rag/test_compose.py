@@ -234,7 +234,9 @@ def test_a_model_that_cannot_be_loaded_leaves_no_index_behind(plain_settings: Pa
     assert not Path("fuente-index").exists()
 
 
-@pytest.mark.parametrize("name", ["shard-0000/dense.faiss", "shard-0000/ids.npy", "manifest.json", "shard-0000/lexical/terms.npy"])
+@pytest.mark.parametrize(
+    "name", ["shard-0000/dense.faiss", "shard-0000/ids.npy", "manifest.json", "shard-0000/lexical/terms.npy"]
+)
 def test_damaged_search_files_are_built_again(fuente: Fuente, tiny_models: Path, name: str) -> None:
     write("docs/a.txt", "Las redes aprenden pesos.")
     fuente.ingest(["docs"])

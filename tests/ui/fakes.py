@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import ui
+from index.manifest import Current, current_number
 from index.types import Failure, Hit, SourceInfo, SyncProgress, SyncReport
 from ingest.types import Chunk, Document
 from rag import Answer, Citation, Config
@@ -49,8 +50,8 @@ def answer(question: str = "What?", *, text: str = f"{QUOTE} [1]", **changes: An
     return Answer(**{**values, **changes})
 
 
-def info(source: str, *, chunks: int = 2) -> SourceInfo:
-    return SourceInfo(source, "d1", "en", chunks, 1234, 0)
+def info(source: str, *, chunks: int = 2, language: str = "en", collection: str = "default") -> SourceInfo:
+    return SourceInfo(source, "d1", language, chunks, 1234, 0, collection=collection)
 
 
 class FakeAnswerer:
@@ -85,6 +86,7 @@ class FakeFuente:
         self.infos: list[SourceInfo] = []
         self.documents = {"d1": Document("d1", "/library/moon.txt", TEXT, (), "en", {}, "0")}
         self.removed: list[str] = []
+        self.ingested: list[tuple[list[Path], str]] = []
         self.failures: tuple[Failure, ...] = ()
         self.opened_with: list[str] = []
 
@@ -95,27 +97,28 @@ class FakeFuente:
         )
 
     def number(self) -> int:
-        current = self.config.index / "CURRENT"
-        return int(current.read_text().removeprefix("gen-")) if current.exists() else 0
+        return current_number(self.config.index)
 
     def publish(self, infos: Sequence[SourceInfo]) -> None:
         self.infos = list(infos)
         self.config.index.mkdir(parents=True, exist_ok=True)
-        (self.config.index / "CURRENT").write_text(f"gen-{self.number() + 1:06d}")
+        (self.config.index / "CURRENT").write_bytes(Current(self.number() + 1, "0" * 64).to_text())
 
-    def ingest(self, paths: Sequence[Path], *, progress: Any) -> SyncReport:
+    def ingest(self, paths: Sequence[Path], *, collection: str, progress: Any) -> SyncReport:
+        self.ingested.append((list(paths), collection))
         files = sorted(path for folder in paths for path in folder.iterdir())
-        known = {entry.source for entry in self.infos}
+        known = {entry.source for entry in self.infos if entry.collection == collection}
+        others = [entry for entry in self.infos if entry.collection != collection]
         progress(SyncProgress("read", 0, len(files), str(files[0]) if files else ""))
         failed = {failure.source for failure in self.failures}
         good = [str(path) for path in files if path.name not in failed]
-        self.publish([info(source) for source in {*known, *good}])
+        self.publish([*others, *(info(source, collection=collection) for source in {*known, *good})])
         added = [source for source in good if source not in known]
         return SyncReport(added=added, changed=[s for s in good if s in known], failed=self.failures, generation=1)
 
-    def remove(self, sources: Sequence[str]) -> None:
+    def remove(self, sources: Sequence[str], *, collection: str) -> None:
         self.removed += sources
-        self.publish([entry for entry in self.infos if entry.source not in sources])
+        self.publish([entry for entry in self.infos if entry.source not in sources or entry.collection != collection])
 
 
 def events(reply: Answer, *, draft: str = "The mo") -> list[Any]:

@@ -18,11 +18,15 @@ def _documents(fuente, monkeypatch):
 
 
 def _upload(app, *files):
-    for name, content in files:
-        app.file_uploader[0].upload(name, content, "text/plain")
-    app.button[0].click().run()
+    _submit(app, *files)
     app.session_state["ingest_job"].wait(10)
     return app.run()
+
+
+def _submit(app, *files):
+    for name, content in files:
+        app.file_uploader[0].upload(name, content, "text/plain")
+    return app.button[0].click().run()
 
 
 def test_an_empty_library_says_what_will_come(config, monkeypatch):
@@ -123,7 +127,7 @@ def test_removal_from_a_busy_index_loses_nothing(config, monkeypatch):
     fuente = FakeFuente(config)
     app = _upload(_documents(fuente, monkeypatch), ("a.txt", b"first"))
 
-    def busy(*_):
+    def busy(*_, **__):
         raise IndexBusyError(Path("/index"), "process 1 is writing", "Wait")
 
     fuente.remove = busy
@@ -168,3 +172,84 @@ def test_any_file_name_can_be_listed(fuente, monkeypatch, name):
     assert not app.exception
     assert "<b>" not in html(app)
     assert "\u202e" not in html(app)
+
+
+def test_one_collection_is_not_spoken_of(fuente, monkeypatch):
+    shown = html(_documents(fuente, monkeypatch))
+    assert "EN · 2 passages" in shown
+    assert "default" not in shown
+
+
+def test_several_collections_are_told_apart(fuente, monkeypatch):
+    fuente.publish([info("/l/a.txt"), info("/l/a.txt", collection="<b>tesis</b>"), info("/l/b.txt", collection="otra")])
+    app = _documents(fuente, monkeypatch)
+    shown = html(app)
+    for name in ("default", "&lt;b&gt;tesis&lt;/b&gt;", "otra"):
+        assert f"{name} · EN · 2 passages" in shown
+    assert not app.exception
+    assert app.selectbox(key="collection").options == ["default", "<b>tesis</b>", "otra", EN.collection_new]
+
+
+def test_uploads_go_into_the_chosen_collection(fuente, config, monkeypatch):
+    fuente.publish([info("/l/a.txt"), info("/l/b.txt", collection="Mi tesis")])
+    app = _documents(fuente, monkeypatch)
+    app.selectbox(key="collection").set_value("Mi tesis").run()
+    app = _upload(app, ("c.txt", b"first"))
+    ((folders, collection),) = fuente.ingested
+    assert collection == "Mi tesis"
+    assert [(path.name, path.read_bytes()) for path in folders[0].iterdir()] == [("c.txt", b"first")]
+    assert folders[0].parent == config.index
+    assert folders[0] != config.index / "uploads"
+    assert app.selectbox(key="collection").value == "Mi tesis"
+
+
+def test_a_new_collection_is_named_and_stays_chosen(config, monkeypatch):
+    fuente = FakeFuente(config)
+    app = _documents(fuente, monkeypatch)
+    app.selectbox(key="collection").set_value("").run()
+    app.text_input(key="new_collection").set_value("  Notas de campo ").run()
+    app = _upload(app, ("a.txt", b"first"))
+    app = _upload(app, ("b.txt", b"second"))
+    assert [collection for _, collection in fuente.ingested] == ["Notas de campo"] * 2
+    assert {entry.collection for entry in fuente.infos} == {"Notas de campo"}
+    assert "Notas de campo" in app.selectbox(key="collection").options
+
+
+@pytest.mark.parametrize("name", ["", "   ", "a\x1b[31mb", "x" * 65])
+def test_a_name_that_no_collection_can_have_is_told(config, monkeypatch, name):
+    fuente = FakeFuente(config)
+    app = _documents(fuente, monkeypatch)
+    app.selectbox(key="collection").set_value("").run()
+    app.text_input(key="new_collection").set_value(name).run()
+    app = _submit(app, ("a.txt", b"first"))
+    assert EN.collection_bad_name in html(app)
+    assert not fuente.ingested
+    assert not app.exception
+
+
+def test_removal_is_from_the_one_collection(fuente, monkeypatch):
+    fuente.publish([info("/l/a.txt", collection="tesis"), info("/l/a.txt"), info("/l/b.txt")])
+    app = _documents(fuente, monkeypatch)
+    buttons = [button for button in app.button if button.key.startswith("remove-")]
+    assert len(buttons) == 3
+    buttons[1].click().run()
+    app.button(key="confirm-remove").click().run()
+    assert [(entry.source, entry.collection) for entry in fuente.infos] == [
+        ("/l/a.txt", "default"),
+        ("/l/b.txt", "default"),
+    ]
+
+
+def test_removing_an_upload_leaves_that_of_another_collection(config, monkeypatch):
+    fuente = FakeFuente(config)
+    app = _upload(_documents(fuente, monkeypatch), ("a.txt", b"first"))
+    app.selectbox(key="collection").set_value("").run()
+    app.text_input(key="new_collection").set_value("tesis").run()
+    app = _upload(app, ("a.txt", b"second"))
+    (own,) = (folders[0] / "a.txt" for folders, collection in fuente.ingested if collection == "tesis")
+    tesis = next(button for button in reversed(app.button) if button.key.startswith("remove-"))
+    tesis.click().run()
+    assert EN.remove_uploaded in html(app)
+    app.button(key="confirm-remove").click().run()
+    assert not own.exists()
+    assert (config.index / "uploads" / "a.txt").read_bytes() == b"first"

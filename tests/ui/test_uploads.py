@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ingest.discovery import discover
 from ui.texts import TEXTS
-from ui.uploads import is_upload, safe_name, save
+from ui.uploads import is_upload, safe_name, save, uploads_folder
 
 EN = TEXTS["en"]
 ANY_NAME = st.one_of(st.text(), st.text(st.characters()), st.text("./\\~ab:*?\x00 $", max_size=12)).map(
@@ -105,3 +105,19 @@ def test_only_what_lies_in_the_folder_is_an_upload(tmp_path):
     assert not is_upload(str(tmp_path / "sub" / "a.txt"), tmp_path)
     assert not is_upload(str(tmp_path.parent / "a.txt"), tmp_path)
     assert not is_upload("note without a path", tmp_path)
+
+
+@given(st.lists(st.text(min_size=1, max_size=64), min_size=2, max_size=2, unique=True))
+def test_each_collection_has_a_folder_of_its_own_beside_the_others(names):
+    index = Path("/index")
+    one, other = (uploads_folder(index, name) for name in names)
+    assert one.parent == other.parent == index
+    assert one.name.casefold() != other.name.casefold()
+    for folder in (one, other):
+        assert safe_name(f"{folder.name}.txt") == unicodedata.normalize("NFC", f"{folder.name}.txt")
+        # What looks for the generations of an index must not take it for one.
+        assert not folder.name.startswith("gen-")
+
+
+def test_uploads_of_the_first_collection_stay_where_they_were():
+    assert uploads_folder(Path("/index"), "default") == Path("/index/uploads")

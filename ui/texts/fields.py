@@ -23,6 +23,16 @@ class Texts:
     seed_help: str
     privacy: str
 
+    scope: str
+    scope_all: str
+    scope_source: str
+    scope_source_example: str
+    scope_source_help: str
+    scope_asked: str
+    ask_everything: str
+    collections: str
+    languages: str
+
     ask_title: str
     ask_hint: str
     ask_placeholder: str
@@ -47,6 +57,8 @@ class Texts:
     support: str
     nearest: str
     abstained_hint: str
+    abstained_narrow: str
+    abstained_nowhere: str
     all_passages: str
     rank: str
     score: str
@@ -56,6 +68,11 @@ class Texts:
     seconds: str
     decimal: str
 
+    collection: str
+    collection_help: str
+    collection_new: str
+    collection_name: str
+    collection_bad_name: str
     upload_label: str
     upload_drop: str
     upload_button: str

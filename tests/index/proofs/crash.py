@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 import index.shards
 import index.writer
 from index.errors import IndexNotFoundError
+from index.integrity import examine, verify
 from index.search import Index, SearchSettings
 from index.types import SyncProgress
 from tests.index.library import HashedModel, Library, read
@@ -191,6 +192,8 @@ class Bench:
     def content(self) -> str:
         """All that is stored and published, without the number of the generation."""
         library = self.library
+        findings = verify(library.folder)
+        assert not findings, f"the check of a completed index finds {findings}"
         files = {name: hashlib.sha256(_unnumbered(name, data)).hexdigest() for name, data in
                  library.generation_files().items()}  # fmt: skip
         names = sorted(path.name for path in library.folder.iterdir() if path.name not in PASSING_FILES)
@@ -201,9 +204,11 @@ class Bench:
     def shown_round(self) -> tuple[int, float]:
         """The round after which the index was as it is shown now, and how long opening it took in seconds.
 
-        Raises: AssertionError for a state that never was published.
+        Raises: AssertionError for a state that never was published, or when a check of the index finds damage.
         """
         shown, seconds = self._opened()
+        damage = examine(self.library.folder).damage if shown else ()
+        assert not damage, f"damage is found: {damage}"
         assert shown in self.states, f"this state was never published: {shown or 'none'}"
         return self.states.index(shown), seconds
 

@@ -1,9 +1,11 @@
 """A process that indexes is killed (SIGKILL) anywhere: what is published stays whole, and the next run completes it."""
 
+import io
 import itertools
 import os
 import random
 import signal
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, Literal
 
 import pytest
@@ -38,6 +40,7 @@ _DISK = frozenset(
     ("open", "write", "flush", "close", "fsync", "rename", "replace", "link", "mkdir", "rmdir", "unlink", "remove",
      "truncate", "execute", "executemany", "commit")
 )  # fmt: skip
+_DISK_OWNERS = (ModuleType, io.IOBase, sqlite3.Connection, sqlite3.Cursor)
 # What is written to the pipe once the writer has said that a round is published.
 _ACKNOWLEDGED = b"."
 
@@ -85,8 +88,9 @@ def _steps(bench: Bench) -> list[tuple[int, str]]:
 
     def count(frame: FrameType, event: str, function: Any) -> None:
         if event.startswith("c_"):
-            name = function.__name__
-            steps.append((bench.phase[0], name if name in _DISK else ""))
+            # Not str.replace, whose name is the same.
+            disk = function.__name__ in _DISK and isinstance(function.__self__, _DISK_OWNERS)
+            steps.append((bench.phase[0], function.__name__ if disk else ""))
 
     sys.setprofile(count)
     bench.sync()
@@ -94,23 +98,23 @@ def _steps(bench: Bench) -> list[tuple[int, str]]:
     return steps
 
 
-def drawn(places: list[Place], random_: random.Random) -> Iterator[Place]:
-    """One place of every kind in every phase, in turns of phases, then another of each, and so on without end.
+def drawn(places: list[Place], random_: random.Random, *, evenly: bool) -> Iterator[Place]:
+    """Places without end, of another phase each time and of another kind each time within a phase.
 
-    Most calls are SQLite's and all of one kind; what makes a generation visible are a few renames: they come first.
+    Most calls are SQLite's and all of one kind. The few renames, which make a generation visible, come first.
+    When not `evenly`, a phase has its turn only as often as it has kinds.
     """
-    groups: dict[tuple[Phase, tuple[str, ...]], list[Place]] = {}
+    phases: dict[Phase, dict[tuple[str, ...], list[Place]]] = {phase: {} for phase in Phase}
     for place in random_.sample(places, len(places)):
-        groups.setdefault((place.phase, place.kind), []).append(place)
-    turn: Counter[Phase] = Counter()
-    order: list[tuple[bool, int, list[Place]]] = []
-    for (phase, kind), group in groups.items():
-        turn[phase] += 1
-        order.append(("rename" not in kind and "replace" not in kind, turn[phase], group))
-    order.sort(key=lambda entry: entry[:2])
-    for again in itertools.count():
-        for *_, group in order:
-            yield group[again % len(group)]
+        phases[place.phase].setdefault(place.kind, []).append(place)
+    queues = [
+        [itertools.cycle(kinds[kind]) for kind in sorted(kinds, key=lambda kind: not {"rename", "replace"} & set(kind))]
+        for kinds in phases.values()
+        if kinds
+    ]
+    for turn in range(max(map(len, queues))):
+        yield from (next(queue[turn % len(queue)]) for queue in queues if evenly or turn < len(queue))
+    yield from drawn(places, random_, evenly=evenly)
 
 
 def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
@@ -202,12 +206,15 @@ def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[st
     random_ = random.Random(seed)  # noqa: S311 - places to kill, no secret
     places = [place for number in range(len(ROUNDS)) for place in places_of(bench, number, shim)]
     kinds = ["step", "call", "time"] if shim else ["step", "time"]
-    queues = itertools.cycle([drawn([p for p in places if p.kill.kind == kind], random_) for kind in kinds])
+    queues = {kind: drawn([p for p in places if p.kill.kind == kind], random_, evenly=kind == "step") for kind in kinds}
+    # Steps twice: they are the only ones that reach every phase wherever there is no shim.
+    turns = itertools.cycle(["step", *kinds])
     tally, failures = Tally(), list[str]()
     for trial in range(2 * kills):
-        if sum(tally.phases.values()) >= kills or len(failures) == 5:
+        reached = len({phase for _, phase in tally.phases}) == len(Phase)
+        if (reached and sum(tally.phases.values()) >= kills) or len(failures) == 5:
             break
-        first = next(next(queues))
+        first = next(queues[next(turns)])
         # Every fourth trial kills the runs that resume, too.
         more = random_.choices([p.kill for p in places if p.round == first.round], k=random_.randint(1, 3))
         plan = [first.kill, *(more if trial % 4 == 3 else ())]
