@@ -1,7 +1,9 @@
 """Inner-product search over unit vectors with FAISS, in shards."""
 
+import os
 from collections.abc import Sequence
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import faiss
@@ -16,8 +18,9 @@ Positions = NDArray[np.int64]
 # Lists and rounds of k-means of a shard: at 16k vectors 128 lists of 128, trained in half a second.
 _VECTORS_PER_LIST = 128
 _TRAINING_ROUNDS = 8
+_MOST_THREADS = 8
 
-# On small machines one thread answers a question faster than two, and trains the same lists every time.
+# FAISS's own threads share out questions, of which there is one, and would train other lists every time.
 faiss.omp_set_num_threads(1)
 
 
@@ -76,13 +79,15 @@ class DenseIndex:
         width = min(k, len(self))
         if not width:
             return np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
-        scores: list[Vectors] = []
-        positions: list[Positions] = []
-        for shard, (start, end) in zip(self._shards, pairwise(self._starts.tolist()), strict=True):
-            found, places = self._search_shard(shard, queries, min(k, end - start), _part(allowed, start, end))
-            scores.append(np.where(places < 0, -np.inf, found))
-            positions.append(np.where(places < 0, -1, places + start))
-        return _best(np.hstack(scores), np.hstack(positions), width)
+
+        def search_part(shard: faiss.Index, start: int, end: int) -> tuple[Vectors, Positions]:
+            part = None if allowed is None else allowed[start:end]
+            found, places = self._search_shard(shard, queries, min(k, end - start), part)
+            return np.where(places < 0, -np.inf, found), np.where(places < 0, -1, places + start)
+
+        # FAISS lets other threads run while it reads a shard, which is bound by the memory of one core.
+        found = list(_threads().map(search_part, self._shards, self._starts[:-1].tolist(), self._starts[1:].tolist()))
+        return _best(np.hstack([scores for scores, _ in found]), np.hstack([places for _, places in found]), width)
 
     def similarities(self, query: Vectors, positions: Positions) -> NDArray[np.float32]:
         """Cosine of one query (D,) to the vectors at `positions` (M,), float32 (M,)."""
@@ -117,8 +122,14 @@ class DenseIndex:
         return found
 
 
-def _part(allowed: NDArray[np.bool_] | None, start: int, end: int) -> NDArray[np.bool_] | None:
-    return None if allowed is None else allowed[start:end]
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), thread_name_prefix="dense")
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has the pool but none of its threads.
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _best(scores: Vectors, positions: Positions, k: int) -> tuple[Vectors, Positions]:

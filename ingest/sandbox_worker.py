@@ -70,6 +70,10 @@ _X32_CALLS = 0x40000000
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _SECCOMP_FILTER = 38, 22, 2
 
 
+class ForbiddenError(Exception):
+    """A reader tried to leave its confinement; no OSError, which a library might take for a missing file."""
+
+
 def serve(memory_bytes: int, timeout_s: int) -> None:
     """Answer requests on standard input until it ends.
 
@@ -186,7 +190,7 @@ def confine(memory_bytes: int) -> None:
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
     if event.startswith(_FORBIDDEN_EVENTS) or (event == "open" and _writes(*arguments[1:3])):
-        raise PermissionError(1, f"{event} is not allowed while reading")
+        raise ForbiddenError(f"{event} is not allowed while reading")
 
 
 def _writes(mode: object, flags: object) -> bool:
@@ -206,7 +210,7 @@ def filter_calls(libc: ctypes.CDLL) -> bool:
         return False
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in _instructions(machine))
     program = _Program(len(code) // 8, code)
-    return libc.prctl(_SET_SECCOMP, _SECCOMP_FILTER, ctypes.byref(program), 0, 0) == 0
+    return bool(libc.prctl(_SET_SECCOMP, _SECCOMP_FILTER, ctypes.byref(program), 0, 0) == 0)
 
 
 def leave_network(libc: ctypes.CDLL) -> bool:

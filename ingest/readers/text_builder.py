@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
     return " ".join(clean_text(text).split())
 
 
-class TextLimitReached(Exception):  # noqa: N818 - `read` makes an error with a path of it
+class TextLimitReached(Exception):
     """A document's text grows beyond `MAX_TEXT_CHARACTERS`."""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ingest import sandbox, sandbox_worker
-from ingest.errors import EmptyFileError, UnreadableFileError, UnsupportedFileError
+from ingest.errors import EmptyFileError, ReaderCrashError, UnreadableFileError, UnsupportedFileError
 from ingest.reading import read_document
 from ingest.sandbox import SandboxedReader
 from ingest.sandbox_worker import frame, receive, send
@@ -131,7 +131,6 @@ IN_PYTHON = [
     "os.mkdir('carpeta')",
     "__import__('sqlite3').connect('base.db')",
     "__import__('shutil').rmtree('.')",
-    "__import__('webbrowser').open('http://127.0.0.1:9/')",
 ]
 IN_C = [
     "libc.socket(2, 1, 0)",
@@ -177,17 +176,17 @@ for code in CODES:
         found[code] = ctypes.get_errno() if result == -1 else 0
     except OSError as error:
         found[code] = error.errno
+    except ForbiddenError:
+        found[code] = "forbidden"
 print(json.dumps(found))
 """
     return script.replace("CODES", repr(codes))
 
 
 def test_python_itself_refuses_a_confined_process(folder: Path) -> None:
-    audited = "sys.addaudithook(_refuse)"
-    shown = json.loads(
-        run_confined(folder, attempts(IN_PYTHON), confinement=f"from ingest.sandbox_worker import _refuse; {audited}")
-    )
-    assert {code for code in IN_PYTHON if shown[code] != errno.EPERM} == set()
+    audited = "from ingest.sandbox_worker import _refuse; sys.addaudithook(_refuse)"
+    shown = json.loads(run_confined(folder, attempts(IN_PYTHON), confinement=audited))
+    assert {code for code in IN_PYTHON if shown[code] != "forbidden"} == set()
     assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("propio", "contenido")]
 
 
@@ -229,29 +228,28 @@ def test_where_calls_cannot_be_filtered_the_network_is_an_empty_one(folder: Path
 
 
 @pytest.mark.parametrize(
-    ("suffix", "attempt"),
+    "attempt",
     [
-        (".txt", "__import__('socket').create_connection(('127.0.0.1', 9))"),
-        (".txt", "__import__('subprocess').run(['true'])"),
-        (".txt", "open('escrito', 'w')"),
+        "__import__('socket').create_connection(('127.0.0.1', 9))",
+        "__import__('os').system('true')",
+        "open('escrito', 'w')",
     ],
 )
 def test_a_reader_that_reaches_out_is_refused_and_its_file_reported(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, attempt: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, attempt: str
 ) -> None:
     """A reader is put in the place of the real one, as a library that was tampered with would be."""
     rogue = folder / "rogue"
     rogue.mkdir()
     (rogue / "sitecustomize.py").write_text(
-        "import ingest.readers as readers\n"
-        f"readers.READERS = {{**readers.READERS, {suffix!r}: lambda path: {attempt}}}\n"
+        f"import ingest.readers as readers\nreaders.READERS = {{**readers.READERS, '.txt': lambda path: {attempt}}}\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{Path(sandbox.__file__).parents[1]}{os.pathsep}{rogue}")
     monkeypatch.chdir(folder)
     (folder / "hostil.txt").write_text("hola")
     (folder / "bueno.md").write_text(TEXT)
     with SandboxedReader() as reader:
-        with pytest.raises(UnreadableFileError, match="not allowed|not permitted") as caught:
+        with pytest.raises(ReaderCrashError, match=r"ForbiddenError: .* is not allowed while reading") as caught:
             reader.read(folder / "hostil.txt", "hostil")
         assert caught.value.path == folder / "hostil.txt"
         assert reader.read(folder / "bueno.md", "bueno").text == TEXT

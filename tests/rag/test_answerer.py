@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from index.filters import Filter
 from index.types import Hit
 from rag.answerer import Answerer
 from rag.errors import PromptTooLongError
@@ -78,6 +79,21 @@ def test_the_answer_says_how_it_came_about() -> None:
     assert {"retrieve", "check", "write", "verify", "first_token", "total"} <= answer.timings_s.keys()
     assert answer.usage.prompt_tokens > 20
     assert answer.usage.answer_tokens == len(pieces_of(FIRST))
+
+
+def test_the_filter_reaches_the_search() -> None:
+    search = FixedSearch(HITS)
+    asked = Answerer(search, ScriptedChooser(pieces_of(FIRST), 10.0), bag_of_words)
+    where = Filter(collections=("tesis",))
+    asked.answer(QUESTION, k=2, where=where)
+    list(asked.stream(QUESTION, where=where))
+    asked.answer(QUESTION)
+    assert search.asked == [(QUESTION, 2, where), (QUESTION, None, where), (QUESTION, None, None)]
+
+
+def test_without_a_document_in_the_filter_it_abstains() -> None:
+    answer = writing(FIRST, hits=[]).answer(QUESTION, where=Filter(languages=("pt",)))
+    assert (answer.abstained, answer.text, answer.hits, answer.confidence) == (True, REFUSAL, (), 0.0)
 
 
 def test_equal_evidence_keeps_its_marker() -> None:

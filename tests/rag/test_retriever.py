@@ -6,6 +6,7 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from index.errors import IndexNotFoundError
+from index.filters import Filter
 from rag.compose import Fuente
 from rag.retriever import Retriever
 
@@ -89,6 +90,41 @@ def test_a_passage_over_two_pages_knows_the_page_of_each_character(fuente: Fuent
     assert pages == [1, 2, 3]
     (plain,) = retriever.search("¿A cuántos grados hierve el agua?", k=1)
     assert retriever.page_at(plain, plain.chunk.start) is None
+
+
+def test_a_filter_comes_before_the_number_of_passages(fuente: Fuente) -> None:
+    question, only = "¿A cuántos grados hierve el agua?", Filter(sources=("lstm.txt",))
+    assert [hit.source for hit in fuente.retriever.search(question, k=1, where=only)] == [
+        str(Path("lstm.txt").absolute())
+    ]
+    assert fuente.retriever.search(question, where=Filter(collections=("otra",))) == []
+
+
+def test_a_filter_of_its_own_is_used_unless_another_is_given(fuente: Fuente) -> None:
+    retriever = Retriever(index=fuente.index, k=3, where=Filter(sources=("agua.txt", "redes.txt")))
+    assert sources(retriever, "agua") == ["agua.txt", "redes.txt"]
+    given = [Path(hit.source).name for hit in retriever.search("agua", where=Filter(sources=("lstm.txt",)))]
+    assert given == ["lstm.txt"]
+    assert len(retriever.search("agua", where=Filter())) == 3
+
+
+async def test_a_filter_can_be_given_as_langchain_gives_options(fuente: Fuente) -> None:
+    Path("tesis.txt").write_text("El agua de la tesis.", encoding="utf-8")
+    fuente.ingest(["tesis.txt"], collection="tesis")
+    where = Filter(collections=("tesis",))
+    found = fuente.retriever.invoke("agua", where=where, k=5)
+    assert [(Path(each.metadata["source"]).name, each.metadata["collection"]) for each in found] == [
+        ("tesis.txt", "tesis")
+    ]
+    assert await fuente.retriever.ainvoke("agua", where=where, k=5) == found
+    fuente.remove([str(Path("tesis.txt").absolute())], collection="tesis")
+    assert fuente.retriever.invoke("agua", where=where) == []
+
+
+def test_a_wrong_name_of_a_collection_is_told_before_anything_is_made(plain_settings: Path) -> None:
+    with pytest.raises(ValueError, match="1 to 64 printable characters"):
+        Fuente.configured(models={"embedder": "no such model"}).ingest(["."], collection="a\nb")
+    assert not Path("fuente-index").exists()
 
 
 def test_only_the_mixed_score_has_a_corpus_to_be_weighed_by(fuente: Fuente) -> None:

@@ -138,6 +138,9 @@ class Publisher:
 class Reader:
     """Asks in every way there is and holds each answer against the states that it may show."""
 
+    rounds = 20
+    """How often it asks the same open index."""
+
     def __init__(self, library: Library, signals: Signals) -> None:
         self.library, self.signals = library, signals
         self.counts: Counter[str] = Counter()
@@ -149,8 +152,7 @@ class Reader:
         index = self.library.index()
         while not self.signals.stop.is_set():
             self._ask(index)
-            # Half of the readers keep an index open over many publications, the others race to open one.
-            if os.getpid() % 2 or self.counts["rounds"] % 20 == 0:
+            if self.counts["rounds"] % self.rounds == 0:
                 index.close()
                 index = self.library.index()
         self._ask(index)
@@ -218,6 +220,25 @@ class Reader:
         self.counts["states seen"] = len(self._seen)
 
 
+class Dawdler(Reader):
+    """A reader that opens the index each time, and each time is late: what CURRENT named may be gone by then."""
+
+    rounds = 1
+
+    def run(self, seconds: float) -> None:
+        read_bytes = Path.read_bytes
+
+        def read_and_rest(path: Path) -> bytes:
+            content = read_bytes(path)
+            if path.name == "CURRENT":
+                time.sleep(time.time_ns() % 50 / 1000)
+            return content
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "read_bytes", read_and_rest)
+            super().run(seconds)
+
+
 def work(role: type[Publisher] | type[Reader], folders: tuple[Path, Path], seconds: float, signals: Signals) -> None:
     """The body of a process: whatever ends it is reported."""
     worker = role(Library(*folders), signals)
@@ -269,7 +290,8 @@ def run_processes(library: Library, seconds: float) -> Counter[str]:
     arguments = ((library.files, library.folder), seconds, signals)
     processes = [context.Process(target=work, name="writer", args=(Publisher, *arguments))]
     processes += [
-        context.Process(target=work, name=f"reader {number}", args=(Reader, *arguments)) for number in range(READERS)
+        context.Process(target=work, name=f"reader {number}", args=((Reader, Dawdler)[number % 2], *arguments))
+        for number in range(READERS)
     ]
     for process in processes:
         process.start()

@@ -107,11 +107,9 @@ def drawn(places: list[Place], random_: random.Random, *, evenly: bool) -> Itera
     phases: dict[Phase, dict[tuple[str, ...], list[Place]]] = {phase: {} for phase in Phase}
     for place in random_.sample(places, len(places)):
         phases[place.phase].setdefault(place.kind, []).append(place)
-    queues = [
-        [itertools.cycle(kinds[kind]) for kind in sorted(kinds, key=lambda kind: not {"rename", "replace"} & set(kind))]
-        for kinds in phases.values()
-        if kinds
-    ]
+    renames = {"rename", "replace"}
+    yield from (group[0] for kinds in phases.values() for kind, group in kinds.items() if renames & set(kind))
+    queues = [[itertools.cycle(group) for group in kinds.values()] for kinds in phases.values() if kinds]
     for turn in range(max(map(len, queues))):
         yield from (next(queue[turn % len(queue)]) for queue in queues if evenly or turn < len(queue))
     yield from drawn(places, random_, evenly=evenly)
