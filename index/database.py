@@ -1,5 +1,6 @@
 """The SQLite file under an index: connections, transactions, and what says that it is as it was left."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,16 @@ from index.errors import (
     IndexStorageError,
     StoreError,
 )
-from index.files import fingerprint, replace, sync_folder
+from index.files import block_digests, replace, sync_folder
 from index.schema import COLUMNS, SCHEMA_VERSION, insertion, seal, sound
 from index.types import Identity
 
 RESTORE = "Restore it from a backup, or save what is whole with `fuente repair`"
 
-_RESEAL = "Delete it: the next `fuente ingest` writes it anew"
+_RESEAL = "Run `fuente ingest` once more: it is written anew"
 _BUSY_S = 30.0
+# A SHA-256 in hexadecimal digits and the end of its line.
+_OWN_DIGEST = 65
 _STORAGE_CODES = frozenset(
     (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 )
@@ -87,26 +90,43 @@ class Database:
 
     @property
     def seal_path(self) -> Path:
-        """The file that has the size and checksum of the store while no change is under way."""
+        """The file that has the size and checksums of the store while no change is under way."""
         return self.path.with_name("store.seal")
 
     def is_sealed(self) -> bool:
         """Whether the file is known to be as the last writer left it, down to bytes that SQLite does not use.
 
-        False when a writer was stopped before it could say so. Raises: IndexDamagedError when it differs.
+        False while a writer is at work, and when one was stopped before it could say so.
+        Raises: IndexDamagedError when the file differs.
         """
         try:
-            recorded = json.loads(self.seal_path.read_bytes())
+            recorded = self.seal_path.read_bytes()
         except FileNotFoundError:
             return False
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise IndexDamagedError(self.seal_path, f"it cannot be read ({error})", _RESEAL) from error
-        log = self.path.with_name(f"{self.path.name}-wal")
-        if log.exists() and log.stat().st_size:
-            raise IndexDamagedError(log, "it holds changes that no writer acknowledged", RESTORE)
-        if recorded != list(fingerprint(self.path)):
-            raise IndexDamagedError(self.path, "its content differs from its checksum", RESTORE)
-        return True
+        damage = self._difference(recorded)
+        # A writer that began meanwhile has taken the seal away first.
+        if damage is not None and self.seal_path.exists() and self.seal_path.read_bytes() == recorded:
+            raise damage
+        return damage is None
+
+    def require_whole(self) -> None:
+        """Checks the file's seal, or every row where a stopped writer has left no seal.
+
+        Raises: IndexDamagedError: nothing may be built on, or deleted from, a store that is damaged.
+        """
+        try:
+            sealed = self.is_sealed()
+        except IndexDamagedError as error:
+            if error.path != self.seal_path:
+                raise
+            sealed = False
+        if not sealed:
+            if findings := self.check():
+                raise self._damaged("; ".join(findings[:3]))
+            # Whatever it is, it is not of this file.
+            self.seal_path.unlink(missing_ok=True)
 
     def seal_file(self) -> None:
         """Folds SQLite's log into the file and records its checksum, when anything changed since the last time."""
@@ -116,8 +136,26 @@ class Database:
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         # A reader that takes its time leaves the file without a seal; the next writer makes up for it.
         if not busy:
-            replace(self.seal_path, json.dumps(fingerprint(self.path)).encode())
+            replace(self.seal_path, self._seal())
             self._changed = False
+
+    def _seal(self) -> bytes:
+        blocks = "".join(f"{digest}\n" for digest in block_digests(self.path))
+        text = f"{self.path.stat().st_size}\n{blocks}"
+        return f"{text}{hashlib.sha256(text.encode()).hexdigest()}\n".encode()
+
+    def _difference(self, recorded: bytes) -> IndexDamagedError | None:
+        """What tells the file from the one that was sealed; None when nothing does."""
+        text, own = recorded[:-_OWN_DIGEST], recorded[-_OWN_DIGEST:]
+        if own != f"{hashlib.sha256(text).hexdigest()}\n".encode():
+            return IndexDamagedError(self.seal_path, "its content differs from its own checksum", _RESEAL)
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if log.exists() and log.stat().st_size:
+                return IndexDamagedError(log, "it holds changes that no writer acknowledged", RESTORE)
+            return None if recorded == self._seal() else self._damaged("its content differs from its checksum")
+        except FileNotFoundError:
+            return self._damaged("it is missing")
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -188,7 +226,9 @@ class Database:
             mend = "Stop the other program that works on the file, then run the command again"
             return IndexStorageError(self.path, f"another program keeps it locked ({error})", mend)
         broken = kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-        if broken or str(error).startswith(("no such table", "no such column")):
+        # The seal is the only function of ours; it cannot take text that is not UTF-8.
+        lost = ("no such table", "no such column", "user-defined function raised exception")
+        if broken or str(error).startswith(lost):
             return self._damaged(f"SQLite cannot read it ({error})")
         return None
 
@@ -209,5 +249,7 @@ def run_script(connection: sqlite3.Connection, statements: Sequence[str] | str, 
         connection.execute(statement, *values)
 
 
-def _not_found(path: Path) -> IndexNotFoundError:
+def _not_found(path: Path) -> StoreError:
+    if (path.parent / "CURRENT").exists():
+        return IndexDamagedError(path, "it is lost, though documents were published", RESTORE)
     return IndexNotFoundError(path.parent, "there is no index here", "Run `fuente ingest PATH` first")

@@ -11,6 +11,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from index.token_states import TokenStates, has_token_states, token_states
 from ingest.tokens import TokenCounter
 from models.deferred import DeferredEmbedder
 from models.errors import DimensionError
@@ -71,6 +72,22 @@ class Embedder(Embeddings):
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (N, D) float32 of passages."""
         return self._encode(texts, self.passage_prefix)
+
+    @property
+    def has_token_states(self) -> bool:
+        """Whether the model, which is loaded for it, tells what it makes of each token."""
+        return has_token_states(self._model())
+
+    def query_states(self, texts: Sequence[str], depths: Sequence[float]) -> list[TokenStates]:
+        """What the model makes of each token of questions, at depths in (0, 1] of its layers.
+
+        Raises: RerankError for a model that does not tell.
+        """
+        return token_states(self._model(), texts, self.query_prefix, depths)
+
+    def passage_states(self, texts: Sequence[str], depths: Sequence[float]) -> list[TokenStates]:
+        """The same of passages."""
+        return token_states(self._model(), texts, self.passage_prefix, depths)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Vectors of passages, as LangChain wants them."""

@@ -9,9 +9,14 @@ StoreError
 ├── IndexStorageError    the disk is full or refuses
 ├── ArchiveError         a backup cannot be written or restored
 └── UnknownSourceError   no such document
+
+ModelError, of models
+└── RerankError          the model cannot compare passages with a question
 """
 
 from pathlib import Path
+
+from models.errors import ModelError
 
 
 class StoreError(Exception):
@@ -53,4 +58,8 @@ class ArchiveError(StoreError):
 
 
 class UnknownSourceError(StoreError):
+    pass
+
+
+class RerankError(ModelError):
     pass

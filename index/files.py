@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,10 @@ try:
     import fcntl
 except ImportError:  # Windows: an open file cannot be deleted there, which protects readers as well.
     fcntl = None  # type: ignore[assignment]
+
+_BLOCK_BYTES = 64 * 2**20
+_READ_BYTES = 2**20
+_THREADS = 4
 
 Fingerprint = tuple[int, str]
 """Size in bytes and SHA-256 of a file."""
@@ -73,6 +78,13 @@ def fingerprint(path: Path) -> Fingerprint:
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def block_digests(path: Path) -> list[str]:
+    """SHA-256 of each block of a file that may be large; several are read at a time."""
+    size = path.stat().st_size
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(lambda start: _digest(path, start), range(0, size, _BLOCK_BYTES)))
+
+
 def files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder and of those below it, by name."""
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -102,6 +114,17 @@ def is_locked(path: Path) -> bool:
         return True
     held.close()
     return False
+
+
+def _digest(path: Path, start: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        left = _BLOCK_BYTES
+        while left and (part := file.read(min(left, _READ_BYTES))):
+            digest.update(part)
+            left -= len(part)
+    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

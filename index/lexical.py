@@ -143,12 +143,47 @@ class LexicalIndex:
         scores = np.zeros(len(self), np.float32)
         for term in sorted({_hash(term) for language in self._languages for term in terms(question, language)}):
             places = [shard.postings(term) for shard in self._shards]
-            having = sum(place.stop - place.start for place in places)
-            inverse_frequency = np.float32(np.log1p((len(self) - having + 0.5) / (having + 0.5)))
+            weight = self._inverse_frequency(places)
             for shard, norms, part, place in zip(self._shards, self._norms, self._parts(scores), places, strict=True):
                 passages, counts = shard.passages[place], shard.counts[place].astype(np.float32)
-                part[passages] += inverse_frequency * counts / (counts + norms[passages])
+                part[passages] += weight * counts / (counts + norms[passages])
         return scores
+
+    def coverage(self, question: str, positions: Places) -> NDArray[np.float32]:
+        """Share in [0, 1] of the question's terms that each passage at `positions` (K,) holds, (K,) float32.
+
+        Terms weigh by their inverse frequency, unknown ones most, so the share does not grow with the corpus. How
+        often a term occurs and how long the passage is do not count. Of the languages of the corpus the one that
+        covers most counts, passage by passage.
+        """
+        best = np.zeros(len(positions), np.float32)
+        for language in self._languages:
+            covered, total = np.zeros(len(positions), np.float32), np.float32(0)
+            for term in sorted({_hash(term) for term in terms(question, language)}):
+                places = [shard.postings(term) for shard in self._shards]
+                weight = self._inverse_frequency(places)
+                covered += weight * self._having(places, positions)
+                total += weight
+            if total > 0:
+                best = np.maximum(best, covered / total)
+        return best
+
+    def _inverse_frequency(self, places: Sequence[slice]) -> np.float32:
+        """The weight of a term whose postings lie there, shard by shard."""
+        having = sum(place.stop - place.start for place in places)
+        return np.float32(np.log1p((len(self) - having + 0.5) / (having + 0.5)))
+
+    def _having(self, places: Sequence[slice], positions: Places) -> NDArray[np.bool_]:
+        """Which of the positions (K,) have a posting there."""
+        having = np.zeros(len(positions), np.bool_)
+        for shard, start, place in zip(self._shards, self._starts, places, strict=False):
+            passages = shard.passages[place]
+            here = np.flatnonzero((positions >= start) & (positions < start + len(shard.lengths)))
+            if len(passages) and len(here):
+                within = (positions[here] - start).astype(passages.dtype)  # of another type, all passages would be cast
+                found = np.minimum(np.searchsorted(passages, within), len(passages) - 1)
+                having[here] = passages[found] == within
+        return having
 
     def _parts(self, scores: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Views of the scores, by shard."""

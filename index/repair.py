@@ -6,14 +6,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from index.database import Database
 from index.embedder import Embedder
 from index.errors import IndexBusyError, IndexDamagedError, IndexMismatchError, StoreError
 from index.files import Fingerprint, fingerprint, share, sync_folder
@@ -21,7 +20,7 @@ from index.integrity import REPAIRING, examine, require_index, store_findings
 from index.manifest import Manifest, current_number, read_current, read_manifest
 from index.planning import EXACT_CHUNKS
 from index.publishing import collect, highest_number, publish
-from index.relations import ProgressFunction, silent
+from index.relations import InspectedStore, ProgressFunction, silent
 from index.salvage import Salvage, opened, salvage
 from index.schema import SCHEMA_VERSION
 from index.store_writer import StoreWriter
@@ -67,10 +66,13 @@ def repair(
         damage = {finding.kind for finding in examine(folder, progress).damage}
         if "store" in damage:
             return _rebuilt(folder, embedder, exact_chunks, progress)
-        shutil.rmtree(folder / REPAIRING, ignore_errors=True)
+        store = StoreWriter(folder / "fuente.db")
+        if (folder / REPAIRING).exists():  # a repair was stopped, maybe just before its end
+            store.seal_file()
+            shutil.rmtree(folder / REPAIRING)
         if not damage:
             return RepairReport("nothing", current_number(folder))
-        store = StoreWriter.open(folder / "fuente.db")
+        store = StoreWriter.open(store.path)
         if not store.is_complete():
             raise IndexMismatchError(folder, "a reindex was interrupted", "Run `fuente reindex` to finish it")
         return RepairReport("published", _published(folder, store, exact_chunks, progress))
@@ -126,7 +128,8 @@ def _salvaged(folder: Path, work: Path, embedder: Embedder | None, progress: Pro
         complete = manifest is not None and store.newest_change() <= manifest.generation
     store.set_identity(identity, complete=complete)
     store.seal_file()
-    return saved, complete
+    nameless = manifest.documents - saved.documents - len(saved.lost) if manifest else 0
+    return replace(saved, nameless=max(nameless, 0)), complete
 
 
 def _settings(database: Path, meta: Mapping[str, str], manifest: Manifest | None) -> tuple[Identity, bool | None]:
@@ -143,7 +146,7 @@ def _settings(database: Path, meta: Mapping[str, str], manifest: Manifest | None
 
 def _refuse_older(database: Path) -> None:
     try:
-        version = Database(database).version()
+        version = InspectedStore(database).version()
     except (StoreError, sqlite3.Error):
         return
     if 0 < version < SCHEMA_VERSION:

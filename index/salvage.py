@@ -23,9 +23,6 @@ from index.store import embedded_text
 from index.store_writer import StoreWriter
 from index.types import Identity
 
-Source = tuple[str, str]
-"""A path and its collection."""
-
 _TABLES = ("documents", "texts", "sources", "chunks")
 _ENDLESS = 2**63 - 1
 # Where the last page of a table cannot be read, how far beyond the last row others are looked for.
@@ -45,7 +42,8 @@ _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sq
 class Salvage:
     """What of a damaged store is whole: live documents with their chunks, vectors, and sources by path.
 
-    `embedded` vectors were computed anew; `lost` are the sources that must be ingested again.
+    `embedded` vectors were computed anew; `lost` are the sources that must be ingested again, and `nameless` further
+    documents, which nothing names any more.
     """
 
     documents: int
@@ -54,6 +52,7 @@ class Salvage:
     embedded: int
     kept: tuple[str, ...]
     lost: tuple[str, ...]
+    nameless: int = 0
 
 
 class _UnreadableError(Exception):
@@ -139,11 +138,11 @@ class Wreck:
         if not self._has_log:
             yield from (found for found in carved(self.path) if found[0] != "meta" and is_sound(found[2]))
 
-    def named_sources(self) -> set[Source]:
-        """The live sources that two indexes name; their own rows may be lost."""
+    def named_sources(self) -> set[str]:
+        """Paths of live sources that two indexes name; their own rows may be lost."""
         by_path = {path for (path,) in self._walk("path FROM sources INDEXED BY sources_by_path", "path")}
-        live = self._walk("path, collection FROM sources INDEXED BY live_sources WHERE removed IS NULL", "collection")
-        return {(path, collection) for path, collection in live if path in by_path}
+        live = self._walk("path FROM sources INDEXED BY live_sources WHERE removed IS NULL", "collection")
+        return by_path & {path for (path,) in live}
 
     def _walk(self, selection: str, order: str) -> Iterator[Sequence[Any]]:
         for direction in ("ASC", "DESC"):
@@ -196,14 +195,16 @@ def salvage(
     rescued = _Rescued.create(target, identity)
     rescued.fill(wreck, progress)
     embedded = rescued.embed(embedder, progress) if embedder else 0
-    named = wreck.named_sources() | rescued.live_sources()
+    stored = rescued.live_sources()
     nameless = rescued.drop_incomplete(progress)
     kept = rescued.live_sources()
-    lost = {path for path, _ in named - kept}
+    paths = {path for path, _ in kept}
+    named = wreck.named_sources() - paths
+    lost = {path for path, _ in stored - kept} | named
+    # A document without a source is one that the indexes name, where they name any.
+    lost |= set() if named else set(nameless)
     documents, chunks, vectors = rescued.live_counts()
-    # A document whose source is lost is named by the sources that nothing else accounts for, where there are any.
-    lost |= set(nameless) if len(named - kept) == 0 else set()
-    return Salvage(documents, chunks, vectors, embedded, tuple(sorted({path for path, _ in kept})), tuple(sorted(lost)))
+    return Salvage(documents, chunks, vectors, embedded, tuple(sorted(paths)), tuple(sorted(lost)))
 
 
 class _Rescued(StoreWriter):
@@ -265,8 +266,8 @@ class _Rescued(StoreWriter):
             connection.execute("PRAGMA journal_mode=WAL")
         return [name for _, name in incomplete if name]
 
-    def live_sources(self) -> set[Source]:
-        """The sources that are live."""
+    def live_sources(self) -> set[tuple[str, str]]:
+        """Path and collection of each live source."""
         with self._connect() as connection:
             rows = connection.execute("SELECT path, collection FROM sources WHERE removed IS NULL")
             return {(path, collection) for path, collection in rows}

@@ -1,7 +1,8 @@
-"""Questions become ranked chunks: dense and lexical channels, fused."""
+"""Questions become ranked chunks: dense and lexical channels, fused, and the best of them compared anew."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Literal, get_args
@@ -15,24 +16,31 @@ from index.filters import Filter
 from index.fusion import mixed, reciprocal_ranks, standardised
 from index.generation import Generation, open_current
 from index.manifest import current_number
-from index.store import Store
+from index.rerank import Candidate, Reranker
+from index.store import Store, embedded_text
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
 
 Fusion = Literal["mix", "rrf"]
+
+# What the share of the question's words weighs against the cosine in deviations when candidates are chosen. Chosen on
+# half of the questions of five sets: 20 candidates hold the right passage of 99.2 % of squad-es's, by the mix 99.0 %.
+_COVERAGE = 4.4
 
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How channels are combined: `channel` to use, `fusion` of the two, weight of the dense one.
 
-    `candidates` of each channel are fused. Raises: ValueError for an unknown mode or a value out of range.
+    `candidates` of each channel are fused. `rerank_candidates` of them go to the second stage, where there is one.
+    Raises: ValueError for an unknown mode or a value out of range.
     """
 
     channel: Channel = "fused"
     fusion: Fusion = "mix"
     dense_weight: float = 0.7
     candidates: int = 100
+    rerank_candidates: int = 20
 
     def __post_init__(self) -> None:
         for name, known in (("channel", get_args(Channel)), ("fusion", get_args(Fusion))):
@@ -40,19 +48,32 @@ class SearchSettings:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
         if not 0.0 <= self.dense_weight <= 1.0:
             raise ValueError(f"dense_weight={self.dense_weight} must lie in [0, 1]")
-        if self.candidates < 1:
-            raise ValueError(f"candidates={self.candidates} must be at least 1")
+        for name in ("candidates", "rerank_candidates"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
 
 
 class Index:
     """A published index, open for questions; follows new generations by itself."""
 
-    def __init__(self, folder: Path, embedder: Embedder, settings: SearchSettings | None = None) -> None:
-        """Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError."""
+    def __init__(
+        self,
+        folder: Path,
+        embedder: Embedder,
+        settings: SearchSettings | None = None,
+        *,
+        load_reranker: Callable[[], Reranker | None] = lambda: None,
+    ) -> None:
+        """The first question that finds something loads the second stage, if there is one.
+
+        Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError.
+        """
         self.folder = folder
         self.embedder = embedder
         self.settings = settings or SearchSettings()
         self._store = Store.open(folder / "fuente.db")
+        self._store.is_sealed()
+        self._load_reranker = load_reranker
         self._refresh_lock = Lock()
         self._generation = self._open_current()
 
@@ -68,6 +89,11 @@ class Index:
                     # The old one is let go when the last search that uses it drops it.
                     self._generation = self._open_current()
         return self._generation
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The second stage, loaded; None when there is none."""
+        return self._load_reranker()
 
     def close(self) -> None:
         """Lets the files be collected; the index answers no more."""
@@ -96,7 +122,7 @@ class Index:
         chosen = settings or self.settings
         allowed = generation.mask(where, self._store) if where else None
         return [
-            self._hits(generation, _rank(generation, question, vector, k, chosen, allowed), chosen.channel, where)
+            self._answered(generation, question, vector, k, chosen, allowed, where)
             for question, vector in zip(questions, vectors, strict=True)
         ]
 
@@ -134,11 +160,32 @@ class Index:
         generation = self.generation
         return self._store.collections(generation.number)
 
+    def _answered(
+        self,
+        generation: Generation,
+        question: str,
+        vector: Vectors,
+        k: int,
+        settings: SearchSettings,
+        allowed: NDArray[np.bool_] | None,
+        where: Filter | None,
+    ) -> list[Hit]:
+        ranking = _rank(generation, question, vector, k, settings, allowed)
+        if self.reranker is None or not len(ranking.positions):
+            return self._hits(generation, ranking.best(k), settings.channel, where)
+        coverage = generation.lexical.coverage(question, ranking.positions)
+        promise = standardised(ranking.dense, generation.background @ vector) + _COVERAGE * coverage
+        chosen = np.lexsort((generation.ids[ranking.positions], -promise))[: settings.rerank_candidates]
+        rest = np.setdiff1d(np.arange(min(k, len(promise))), chosen)  # in the order of the first stage
+        hits = self._hits(generation, ranking.at(np.concatenate((chosen, rest))), settings.channel, where)
+        return _reranked(self.reranker, question, hits, coverage[chosen])[:k]
+
     def _hits(self, generation: Generation, ranking: "_Ranking", channel: Channel, where: Filter | None) -> list[Hit]:
         ids = generation.ids[ranking.positions].tolist()
         stored = self._store.chunks(ids, generation.number, where)
         missing = [chunk_id for chunk_id in ids if chunk_id not in stored]
         if missing:
+            self._store.require_whole()
             reason = f"chunk {missing[0]} is in {generation.folder.name} but not in the store"
             raise IndexDamagedError(self.folder, reason, "Run `fuente ingest` once more to rebuild it")
         return [
@@ -197,6 +244,30 @@ class _Ranking:
     dense: Vectors
     lexical: Vectors
 
+    def at(self, places: NDArray[np.int64]) -> "_Ranking":
+        """Those at some places (M,), in their order."""
+        return _Ranking(self.positions[places], self.scores[places], self.dense[places], self.lexical[places])
+
+    def best(self, k: int) -> "_Ranking":
+        """The first `k`."""
+        return self.at(np.arange(min(k, len(self.positions))))
+
+
+def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit], coverage: Vectors) -> list[Hit]:
+    """The hits, of which the first len(coverage) are candidates, in the order of the second stage."""
+    size = len(coverage)
+    candidates = [
+        Candidate(embedded_text(hit.chunk.text, hit.chunk.headings), hit.dense, float(share))
+        for hit, share in zip(hits[:size], coverage, strict=True)
+    ]
+    scores = reranker.scores(question, candidates)
+    if scores.shape != (size,):
+        raise ValueError(f"the reranker returned scores of shape {scores.shape}, it must be ({size},)")
+    # Equal scores leave the first stage to decide.
+    order = sorted(range(size), key=lambda place: (-float(scores[place]), -hits[place].score, hits[place].chunk.id))
+    found = [replace(hits[place], rerank=float(scores[place])) for place in order]
+    return [replace(hit, rank=rank) for rank, hit in enumerate([*found, *hits[size:]], 1)]
+
 
 def _rank(
     generation: Generation,
@@ -206,6 +277,7 @@ def _rank(
     settings: SearchSettings,
     allowed: NDArray[np.bool_] | None,
 ) -> _Ranking:
+    """All that the channels put forward, best first."""
     width = max(k, settings.candidates)
     lexical_all = generation.lexical.scores(question)
     channels = []
@@ -222,7 +294,7 @@ def _rank(
         scores = _fused(dense, lexical, background, lexical_all, settings)
     else:
         scores = dense if settings.channel == "dense" else lexical
-    order = np.lexsort((generation.ids[positions], -scores))[:k]
+    order = np.lexsort((generation.ids[positions], -scores))
     return _Ranking(positions[order], scores[order], dense[order], lexical[order])
 
 

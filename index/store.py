@@ -181,7 +181,7 @@ class Store(Database):
         """
         query = (
             f"{_DOCUMENT} AS sound, {_SHOWN.format(filter=1)} AS shown FROM documents d"
-            f" JOIN texts t ON t.document = d.number WHERE d.id = :id AND {valid('d')}"
+            f" LEFT JOIN texts t ON t.document = d.number WHERE d.id = :id AND {valid('d')}"
         )
         with self._connect() as connection:
             row = connection.execute(query, {"id": document_id, "generation": generation}).fetchone()
@@ -196,7 +196,7 @@ class Store(Database):
         """
         query = (
             f"{_DOCUMENT} AND {sound('sources', 's')} AS sound, s.path AS source FROM sources s"
-            " JOIN documents d ON d.number = s.document JOIN texts t ON t.document = d.number"
+            " JOIN documents d ON d.number = s.document LEFT JOIN texts t ON t.document = d.number"
             f" WHERE s.path IN (SELECT value FROM json_each(:sources)) AND {valid('s')}"
             " AND (:collection IS NULL OR s.collection = :collection) ORDER BY s.collection DESC"
         )

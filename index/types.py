@@ -14,12 +14,13 @@ _LONGEST_COLLECTION = 64
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found for a question. `rank` counts from 1; a higher `score` is better.
+    """A chunk found for a question. `rank` counts from 1; a higher `score` of the first stage is better.
 
     `source` is the file that the chunk comes from, the first in the collection when several have the same content;
     `language` (ISO 639-1) and `metadata` are its document's.
-    `dense` is the cosine similarity to the question and `lexical` the BM25 score. On the channel "external"
-    another program ranked, and the scores say nothing beyond the order.
+    `dense` is the cosine similarity to the question and `lexical` the BM25 score. `rerank` is the score of the second
+    stage, which then decides the order, None for a hit that it was not asked about; those follow, ordered by `score`.
+    On the channel "external" another program ranked, and the scores say nothing beyond the order.
     """
 
     chunk: Chunk
@@ -32,6 +33,7 @@ class Hit:
     lexical: float
     metadata: Mapping[str, str] = field(default_factory=dict)
     collection: str = DEFAULT_COLLECTION
+    rerank: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

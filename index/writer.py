@@ -227,9 +227,11 @@ class IndexWriter:
     def _open_store(self) -> StoreWriter:
         path = self._folder / "fuente.db"
         try:
-            return StoreWriter.open(path)
+            store = StoreWriter.open(path)
         except IndexNotFoundError:
             return StoreWriter.create(path, self._identity)
+        store.require_whole()
+        return store
 
     def _newest_number(self) -> int:
         """Number of the newest generation, which the next one follows; 0 when nothing was published yet.

@@ -13,6 +13,7 @@ from lxml import etree
 from ingest.errors import (
     BombFileError,
     EncryptedFileError,
+    MemoryLimitError,
     NestedFileError,
     OversizeFileError,
     UnreadableFileError,
@@ -62,8 +63,8 @@ def open_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
 
 def damaged(path: Path, kind: str, error: Exception) -> UnreadableFileError:
     """The error for a file whose library gave up on it."""
-    if _is_depth(error):
-        return NestedFileError(path, "is nested too deeply", f"Save it again as {kind}")
+    if refused := _refused_tree(path, error):
+        return refused
     detail = " ".join(str(error).split())[:200] or type(error).__name__
     mend = f"Open it in its program and save it again as {kind}"
     return UnreadableFileError(path, f"is damaged or no {kind} file ({detail})", mend)
@@ -84,7 +85,9 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
         UnreadableFileError: there is no such member.
     """
     try:
-        return archive.read(name)
+        with archive.open(name) as member:
+            # A length is given, since without one all is unpacked before the declared size is looked at.
+            return member.read(archive.getinfo(name).file_size + 1)
     except KeyError as error:
         raise UnreadableFileError(path, f"lacks its part {name!r}", "Save it again in its program") from error
 
@@ -95,6 +98,7 @@ def parse_xml(path: Path, name: str, content: bytes, *, doctype: bool = False) -
     Raises:
         UnsafeXmlError: it declares entities, or a document type that is not allowed.
         NestedFileError: nested more than libxml2 follows.
+        MemoryLimitError: its tree takes more memory than there is.
         UnreadableFileError: not well-formed.
     """
     _check_prolog(path, name, content[:_PROLOG_BYTES], doctype=doctype)
@@ -103,14 +107,20 @@ def parse_xml(path: Path, name: str, content: bytes, *, doctype: bool = False) -
     try:
         return etree.fromstring(content, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        if _is_depth(error):
-            raise NestedFileError(path, f"its part {name!r} is nested too deeply", mend) from error
-        raise UnreadableFileError(path, f"its part {name!r} is damaged ({str(error)[:200]})", mend) from error
+        raise _refused_tree(path, error) or UnreadableFileError(
+            path, f"its part {name!r} is damaged ({str(error)[:200]})", mend
+        ) from error
 
 
-def _is_depth(error: Exception) -> bool:
-    """Whether libxml2 stopped at its limit on depth, which it tells by its message alone."""
-    return "depth" in str(error).lower()
+def _refused_tree(path: Path, error: Exception) -> UnreadableFileError | None:
+    """The error when libxml2 stopped at a limit, which it tells by its message alone."""
+    message = str(error).lower()
+    if "depth" in message:
+        return NestedFileError(path, "is nested too deeply", "Save it again in its program")
+    # lxml says "unknown error" when libxml2 had no memory left to say one
+    if isinstance(error, etree.XMLSyntaxError) and message.startswith(("unknown error", "memory allocation")):
+        return MemoryLimitError(path, "needed more memory than its reader has", "Split it into files")
+    return None
 
 
 def _refuse_bombs(path: Path, archive: zipfile.ZipFile) -> None:

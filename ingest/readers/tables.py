@@ -46,7 +46,7 @@ def labelled_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _with_next(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
-    lines = ([one_line(cell) for cell in row] for row in rows)
+    lines = ([cell and one_line(cell) for cell in row] for row in rows)
     yield from pairwise(chain(lines, ([],)))
 
 

@@ -1,26 +1,54 @@
-"""The command that measures."""
+"""The commands that measure: on a question set, and by writing one and tuning on one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from rag.cli import tuning
 from rag.cli.library import prepare_missing
-from rag.cli.options import JsonOption, PassagesOption, app, configured
+from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
 from rag.cli.progress import count_progress
+from rag.cli.question_sets import Opened, open_set
 from rag.cli.rendering import notes, out, print_json
-from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, parallel, read_beir, read_squad, table
-from rag.evaluation.harness import Harness
-from rag.evaluation.questions import QuestionSet
+from rag.compose import Fuente
+from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, table
+from rag.evaluation.building import QuestionWriter
+from rag.evaluation.curves import curves
+from rag.evaluation.plots import figures, write_plots
 from rag.evaluation.report import Report
+from rag.phrases import LANGUAGES
 
 
-@app.command(name="eval", epilog="Example: fuente eval xquad.es.json --retrieval-only")
-def evaluate(
-    questions: Annotated[Path, typer.Argument(help="A SQuAD-format file, or a folder in BEIR format.")],
+class _RunByDefault(TyperGroup):
+    """`eval FILE` is `eval run FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+_eval = typer.Typer(
+    cls=_RunByDefault, no_args_is_help=True, help="Measure on a question set, or write one over your documents."
+)
+app.add_typer(_eval, name="eval")
+app.command(epilog="Example: fuente tune questions.json --trials 200")(tuning.tune)
+
+
+@_eval.command(epilog="Example: fuente eval run xquad.es.json --retrieval-only, or shorter: fuente eval xquad.es.json")
+def run(
+    questions: Annotated[
+        Path, typer.Argument(help="A file of `eval build`, one in SQuAD format, or a folder in BEIR format.")
+    ],
+    index: IndexOption = None,
     passages: Annotated[
         Path | None, typer.Option(help="Parallel SQuAD-format file whose paragraphs are searched instead.")
     ] = None,
+    chunked: Annotated[
+        bool, typer.Option(help="Cut whole documents as your files are cut, instead of one passage a paragraph.")
+    ] = False,
     retrieval_only: Annotated[bool, typer.Option(help="Do not write answers.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Measure on so many questions, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw and the intervals.")] = 0,
@@ -28,35 +56,79 @@ def evaluate(
     records: Annotated[
         Path | None, typer.Option(help="Keep every answer in this JSONL file; a second run goes on from it.")
     ] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw recall, channels and latency here.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure retrieval, answers and abstention on a question set, every paragraph being one passage."""
-    fuente = configured(None, retrieval={"k": k})
-    question_set = _read(questions, passages)
+    """Measure retrieval, answers and abstention: a set of `eval build` on your own index, others on their own text."""
+    if plots:
+        figures()  # before hours of work
+    fuente = configured(index, retrieval={"k": k})
     prepare_missing(fuente, embedder_only=retrieval_only)
-    notes.print(f"{len(question_set.paragraphs)} paragraphs, {len(question_set.questions)} questions; indexing")
-    harness = Harness(fuente, question_set, fuente.config.models.cache / "evaluation")
+    opened = open_set(fuente, questions, passages=passages, chunked=chunked)
     with count_progress("searching") as progress:
-        report: Report = evaluate_retrieval(question_set, harness.search, limit=limit, seed=seed, progress=progress)
+        report: Report = evaluate_retrieval(
+            opened.question_set, opened.harness.search, limit=limit, seed=seed, progress=progress
+        )
     if not retrieval_only:
-        with count_progress("answering") as progress:
-            answers = evaluate_answers(
-                question_set,
-                harness.answering(),
-                limit=limit,
-                seed=seed,
-                progress=progress,
-                records=records,
-                settings=fuente.answer_settings(),
-            )
-        report = joined(report, answers)
+        report = joined(report, _answers(fuente, opened, limit, seed, records))
+    if plots:
+        _draw(opened, plots, fuente.config.retrieval.k, limit, seed)
     if json:
         print_json(report)
     else:
         out.print(table(report))
 
 
-def _read(questions: Path, passages: Path | None) -> QuestionSet:
-    if questions.is_dir():
-        return read_beir(questions)
-    return parallel(questions, passages) if passages else read_squad(questions)
+@_eval.command(epilog="Example: fuente eval build questions.json --questions 60")
+def build(
+    file: Annotated[Path, typer.Argument(help="Where to write the questions; what exists is not overwritten.")],
+    index: IndexOption = None,
+    questions: Annotated[int, typer.Option(min=1, help="How many; a quarter of them without an answer.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of the passages that are asked about.")] = 0,
+    language: Annotated[
+        list[str] | None, typer.Option(help="es, pt or en; may be given several times [default: all].")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Let the local model write questions about your documents, for you to review; Ctrl-C and run again to go on."""
+    languages = language or list(LANGUAGES)
+    unknown = set(languages) - set(LANGUAGES)
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: known are {', '.join(LANGUAGES)}")
+    fuente = configured(index)
+    prepare_missing(fuente)
+    writer = QuestionWriter(fuente.index, fuente.generator, seed=seed, languages=languages)
+    try:
+        with count_progress("writing questions") as progress:
+            built = writer.build(file, questions, progress=progress)
+    except KeyboardInterrupt:
+        notes.print("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+    if json:
+        counts = {"answerable": built.answerable, "unanswerable": built.unanswerable, "hard": built.hard}
+        print_json({"file": str(file), **counts, "left_out": dict(built.left_out)})
+        return
+    out.print(f"{built.answerable} questions, {built.hard} of them hard to find, and {built.unanswerable} unanswerable")
+    for reason, times in sorted(built.left_out.items(), key=lambda pair: -pair[1]):
+        out.print(f"  left out {times}: {reason}")
+    out.print(f'Review {file}: set "status" to "accepted" or "rejected". Then: fuente eval {file}')
+
+
+def _answers(fuente: Fuente, opened: Opened, limit: int | None, seed: int, records: Path | None) -> Report:
+    with count_progress("answering") as progress:
+        return evaluate_answers(
+            opened.question_set,
+            opened.harness.answering(),
+            limit=limit,
+            seed=seed,
+            progress=progress,
+            records=records,
+            settings=fuente.answer_settings(),
+        )
+
+
+def _draw(opened: Opened, folder: Path, k: int, limit: int | None, seed: int) -> None:
+    questions = opened.answerable(limit, seed)
+    with count_progress("drawing") as progress:
+        written = write_plots(curves(opened.harness, questions, k=k, seed=seed, progress=progress), folder)
+    notes.print("wrote " + ", ".join(str(path) for path in written))

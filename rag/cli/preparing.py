@@ -8,11 +8,10 @@ import typer
 
 import models
 from index.errors import StoreError
-from index.manifest import read_current, read_manifest, verify_files
-from index.store import Store
+from index.integrity import examine
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import model_progress
-from rag.cli.rendering import notes, out, print_json, size
+from rag.cli.rendering import notes, out, plain, print_json, size
 from rag.compose import Fuente
 
 _models = typer.Typer(help="List and prepare the packaged models.", no_args_is_help=True)
@@ -121,10 +120,9 @@ def _index_health(fuente: Fuente) -> tuple[bool, dict[str, Any]]:
     if not (folder / "fuente.db").exists():
         return False, {"folder": str(folder), "state": "none yet"}
     try:
-        findings = Store.open(folder / "fuente.db").check()
-        current = read_current(folder)
-        if current:
-            verify_files(folder / current.folder_name, read_manifest(folder, current))
+        found = examine(folder)
     except StoreError as error:
-        findings = [str(error)]
-    return bool(findings), {"folder": str(folder), "state": "; ".join(findings) or "sound"}
+        return True, {"folder": str(folder), "state": str(error)}
+    told = "; ".join(plain(f"{finding.path}: {finding.what}. {finding.mend}") for finding in found.findings)
+    state = told if found.damage else f"sound; {told}".removesuffix("; ")
+    return bool(found.damage), {"folder": str(folder), "state": state}

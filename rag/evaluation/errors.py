@@ -3,6 +3,8 @@
 EvaluationError             (a RagError)
 ├── EvaluationDataError     a question file or folder breaks a rule of its format
 └── EvaluationRecordsError  saved per-question records do not fit this evaluation
+ExtraMissingError           (a RagError) an optional package is not installed
+TooFewQuestionsError        (a RagError) a set is too small to be divided
 """
 
 from pathlib import Path
@@ -28,3 +30,20 @@ class EvaluationDataError(EvaluationError):
 
 class EvaluationRecordsError(EvaluationError):
     pass
+
+
+class ExtraMissingError(RagError):
+    """An optional package is needed."""
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs {package}. Run: pip install 'fuente[{extra}]'")
+
+
+class TooFewQuestionsError(RagError):
+    """A half of the questions would say nothing."""
+
+    def __init__(self, count: int, fewest: int) -> None:
+        super().__init__(
+            f"the set has {count} answerable questions, and at least {fewest} are needed to tune on one half and judge"
+            " on the other. Add questions, for example with `fuente eval build`"
+        )

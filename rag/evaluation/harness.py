@@ -1,74 +1,104 @@
-"""Runs the application itself over a question set: every paragraph is one passage of a temporary index."""
+"""Runs the application itself over a question set."""
 
 import hashlib
 import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from index.search import Index
+from index.types import Hit, Identity
 from index.writer import IndexWriter
 from ingest.chunking import whole_document
 from ingest.language import detect_language
 from ingest.types import Document
 from rag.answerer import Answerer
 from rag.compose import Fuente
-from rag.evaluation.questions import Paragraph, Question, QuestionSet
+from rag.evaluation.gold import Golds, name_of
+from rag.evaluation.questions import Question, QuestionSet
 from rag.evaluation.records import AnswerRecord
 from rag.retriever import Retriever
+from rag.types import Answer
 
 _MARKER = re.compile(r"\s*\[\d+\]")
 
 
+@dataclass(frozen=True, slots=True)
 class Harness:
-    """The passages of a question set, indexed once per embedder under `folder`."""
+    """The application over one index, with what is to be found there.
 
-    def __init__(self, fuente: Fuente, question_set: QuestionSet, folder: Path) -> None:
-        self._fuente = fuente
-        identity = fuente.identity()
-        texts = [[paragraph.id, paragraph.text] for paragraph in question_set.paragraphs]
-        key = json.dumps([identity.as_dict(), question_set.language, texts])
-        place = folder / hashlib.sha256(key.encode()).hexdigest()[:16]
-        with IndexWriter(place, fuente.embedder, whole_document, identity) as writer:
-            writer.add(_document(paragraph, question_set.language) for paragraph in question_set.paragraphs)
-        self._index = Index(place, fuente.embedder, fuente.search_settings())
+    `name` gives a hit the id of the paragraph for which it counts, or one that no paragraph has.
+    """
 
-    def search(self, questions: Sequence[str], depth: int = 10) -> list[list[str]]:
-        """Paragraph ids for each question, best first."""
-        found = self._index.search_many(questions, depth)
-        return [[hit.source for hit in hits] for hits in found]
+    fuente: Fuente
+    index: Index
+    name: Callable[[Question, Hit], str]
+
+    def search(self, questions: Sequence[Question], depth: int = 10) -> list[list[str]]:
+        """Ids for each question, best first."""
+        found = self.index.search_many([question.text for question in questions], depth)
+        return [[self.name(question, hit) for hit in hits] for question, hits in zip(questions, found, strict=True)]
 
     def answering(self) -> Callable[[Question], AnswerRecord]:
-        """Answers from the whole set, as a person's question would be answered."""
-        section = self._fuente.config.retrieval
-        answerer = self._fuente.answerer_over(Retriever(index=self._index, k=section.k))
-        return lambda question: _record(answerer, question)
+        """Answers from the whole index, as a person's question would be answered."""
+        section = self.fuente.config.retrieval
+        answerer = self.fuente.answerer_over(Retriever(index=self.index, k=section.k))
+        return lambda question: self._record(answerer, question)
+
+    def _record(self, answerer: Answerer, question: Question) -> AnswerRecord:
+        started = time.perf_counter()
+        answer = answerer.answer(question.text)
+        names = {hit.chunk.id: self.name(question, hit) for hit in answer.hits}
+        return AnswerRecord(
+            text="" if answer.abstained else _MARKER.sub("", answer.text),
+            short_text=None,
+            abstained=answer.abstained,
+            confidence=answer.confidence,
+            retrieved_paragraph_ids=tuple(names.values()),
+            cited_paragraph_ids=_cited(answer, names),
+            seconds=time.perf_counter() - started,
+            generated_tokens=answer.usage.answer_tokens,
+            time_to_first_token_s=answer.timings_s.get("first_token"),
+        )
 
 
-def _document(paragraph: Paragraph, language: str | None) -> Document:
+def over_paragraphs(fuente: Fuente, question_set: QuestionSet, folder: Path) -> Harness:
+    """Every paragraph is one passage, in an index that is kept under `folder`."""
+    documents = [
+        text_document(paragraph.id, paragraph.text, question_set.language) for paragraph in question_set.paragraphs
+    ]
+    place = folder / key_of(fuente.identity(), "paragraphs", documents)
+    with IndexWriter(place, fuente.embedder, whole_document, fuente.identity()) as writer:
+        writer.add(documents)
+    return Harness(fuente, Index(place, fuente.embedder, fuente.search_settings()), lambda _, hit: hit.source)
+
+
+def over_golds(fuente: Fuente, golds: Golds) -> Harness:
+    """The passages of the application's own index; those count that hold a gold."""
+    return Harness(fuente, fuente.index, lambda question, hit: name_of(hit, question, golds))
+
+
+def key_of(identity: Identity, kind: str, documents: Sequence[Document]) -> str:
+    """A folder name for an index of these documents, another for each way of embedding and cutting them."""
+    contents = [[document.id, document.source, document.language] for document in documents]
+    return hashlib.sha256(json.dumps([identity.as_dict(), kind, contents]).encode()).hexdigest()[:16]
+
+
+def text_document(source: str, text: str, language: str | None) -> Document:
+    """A text as a document of its own."""
     return Document(
-        id=hashlib.sha256(f"{paragraph.id}\0{paragraph.text}".encode()).hexdigest()[:16],
-        source=paragraph.id,
-        text=paragraph.text,
+        id=hashlib.sha256(f"{source}\0{text}".encode()).hexdigest()[:16],
+        source=source,
+        text=text,
         pages=(),
-        language=language or detect_language(paragraph.text),
+        language=language or detect_language(text),
         metadata={},
-        sha256=hashlib.sha256(paragraph.text.encode()).hexdigest(),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
-def _record(answerer: Answerer, question: Question) -> AnswerRecord:
-    started = time.perf_counter()
-    answer = answerer.answer(question.text)
-    return AnswerRecord(
-        text="" if answer.abstained else _MARKER.sub("", answer.text),
-        short_text=None,
-        abstained=answer.abstained,
-        confidence=answer.confidence,
-        retrieved_paragraph_ids=tuple(hit.source for hit in answer.hits),
-        cited_paragraph_ids=tuple(dict.fromkeys(citation.source for citation in answer.citations)),
-        seconds=time.perf_counter() - started,
-        generated_tokens=answer.usage.answer_tokens,
-        time_to_first_token_s=answer.timings_s.get("first_token"),
-    )
+def _cited(answer: Answer, names: dict[int, str]) -> tuple[str, ...]:
+    cited = (names.get(citation.chunk_id, citation.source) for citation in answer.citations)
+    return tuple(dict.fromkeys(cited))

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from rag.evaluation.errors import EvaluationRecordsError
-from rag.evaluation.questions import Question, QuestionSet
+from rag.evaluation.questions import QuestionSet
 
 _FORMAT = "fuente-evaluation-records"
 _VERSION = 1
@@ -52,22 +52,16 @@ class RankingRecord:
 
 
 class RecordFile:
-    """The records on disk. Opened on an existing file it offers what is done and continues behind it.
+    """The records on disk, by key. Opened on an existing file it offers what is done and continues behind it.
 
-    Raises: EvaluationRecordsError for a file of another set, kind or settings, or a damaged line. A line that
+    Raises: EvaluationRecordsError for a file of another kind or about something else, or a damaged line. A line that
     was cut off at the end, as when the process is killed, is dropped.
     """
 
-    def __init__(self, path: Path, question_set: QuestionSet, kind: str, settings: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, kind: str, about: Mapping[str, Any]) -> None:
+        """`about` is what the records belong to, as JSON values; on going on it must be the same."""
         self._path = path
-        self._header = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "kind": kind,
-            "set": question_set.name,
-            "fingerprint": _fingerprint(question_set),
-            "settings": dict(settings),
-        }
+        self._header = {"format": _FORMAT, "version": _VERSION, "kind": kind, **about}
         self.done: dict[str, Any] = {}
         self._file = self._opened()
 
@@ -79,18 +73,13 @@ class RecordFile:
     ) -> None:
         self._file.close()
 
-    def append(self, question: Question, record: dict[str, Any]) -> None:
-        """Writes one line, at once, so that a killed process loses no finished question."""
-        self._write({"id": question.id, "record": record})
-        self.done[question.id] = record
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Writes one line, at once, so that a killed process loses no finished record."""
+        self._write({"id": key, "record": record})
+        self.done[key] = record
 
-    def invalid(self, question: Question, reason: str) -> EvaluationRecordsError:
-        return EvaluationRecordsError(
-            self._path,
-            f'question "{question.id}"',
-            reason,
-            "Remove that line, and the question is asked again",
-        )
+    def invalid(self, key: str, reason: str) -> EvaluationRecordsError:
+        return EvaluationRecordsError(self._path, f'record "{key}"', reason, "Remove that line, and it is made again")
 
     def _opened(self) -> IO[bytes]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +131,11 @@ class RecordFile:
         self._file.write(line.encode("utf-8", errors="backslashreplace") + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def about_set(question_set: QuestionSet, settings: Mapping[str, str]) -> dict[str, Any]:
+    """What the records of an evaluation belong to."""
+    return {"set": question_set.name, "fingerprint": _fingerprint(question_set), "settings": dict(settings)}
 
 
 def answer_record(record: Mapping[str, Any]) -> AnswerRecord:

@@ -12,6 +12,7 @@ from rag.evaluation.records import (
     AnswerRecord,
     RankingRecord,
     RecordFile,
+    about_set,
     answer_record,
     ranking_record,
 )
@@ -27,7 +28,7 @@ from rag.evaluation.scoring import (
     search_speed_section,
 )
 
-Search: TypeAlias = Callable[[Sequence[str]], list[list[str]]]
+Search: TypeAlias = Callable[[Sequence[Question]], list[list[str]]]
 Answer: TypeAlias = Callable[[Question], AnswerRecord]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the numbers of questions done and to do."""
@@ -49,10 +50,11 @@ def evaluate_retrieval(
 ) -> Report:
     """How well `search` finds the paragraph of each answerable question among all paragraphs of the set.
 
-    `search` gets the texts of up to 32 questions and returns, for each, paragraph ids, best first. `limit`
-    draws that many questions of the set by `seed`; the impossible ones among them are then left out. With
-    `records`, questions done there are not searched again; `settings` name what must not change in between,
-    such as the model. Interrupted by Ctrl-C it reports on the questions done, with `"interrupted": true`.
+    `search` gets up to 32 questions and returns, for each, ids, best first; what holds the answer has the id of
+    the question's paragraph. `limit` draws that many questions of the set by `seed`; the impossible ones among
+    them are then left out. With `records`, questions done there are not searched again; `settings` name what
+    must not change in between, such as the model. Interrupted by Ctrl-C it reports on the questions done, with
+    `"interrupted": true`.
 
     Raises: ValueError for a search that returns another number of rankings, EvaluationRecordsError for
     records of another evaluation.
@@ -61,7 +63,7 @@ def evaluate_retrieval(
 
     def ask(batch: Sequence[Question]) -> list[RankingRecord]:
         start = time.perf_counter()
-        rankings = search([question.text for question in batch])
+        rankings = search(batch)
         seconds = (time.perf_counter() - start) / len(batch)
         if len(rankings) != len(batch):
             raise ValueError(f"the search returned {len(rankings)} rankings for {len(batch)} questions")
@@ -130,7 +132,9 @@ def _record_file(
     kind: str,
     settings: Mapping[str, str] | None,
 ) -> RecordFile | None:
-    return None if path is None else stack.enter_context(RecordFile(path, question_set, kind, settings or {}))
+    if path is None:
+        return None
+    return stack.enter_context(RecordFile(path, kind, about_set(question_set, settings or {})))
 
 
 def _asked(
@@ -152,7 +156,7 @@ def _asked(
             batch = open_questions[start : start + batch_size]
             for question, record in zip(batch, ask(batch), strict=True):
                 if file:
-                    file.append(question, asdict(record))
+                    file.append(question.id, asdict(record))
                 done.append((question, record))
         if progress:
             progress(len(done), len(questions))
@@ -172,7 +176,7 @@ def _revived(
             try:
                 done.append((question, revive(file.done[question.id])))
             except (KeyError, TypeError, ValueError) as error:
-                raise file.invalid(question, f"its record cannot be read ({error})") from error
+                raise file.invalid(question.id, f"its record cannot be read ({error})") from error
     return done
 
 

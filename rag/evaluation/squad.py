@@ -104,12 +104,13 @@ def _read_blocks(path: Path, language: str | None) -> list[_Block]:
         title = article.get("title").text_or_empty() if article.has("title") else ""
         for paragraph in article.get("paragraphs").items():
             text = paragraph.get("context").text()
-            questions = tuple(_question(entry, text, language) for entry in paragraph.get("qas").items())
+            questions = tuple(read_question(entry, text, language) for entry in paragraph.get("qas").items())
             blocks.append(_Block(paragraph.place, title, text, questions))
     return blocks
 
 
-def _question(entry: JsonPlace, paragraph: str, language: str | None) -> Question:
+def read_question(entry: JsonPlace, paragraph: str, language: str | None) -> Question:
+    """The question of one object, without the id of its paragraph. Raises: EvaluationDataError."""
     # Some v2 files mark an impossible question by empty answers alone; v1.1 files have no mark at all.
     answers = _answers(entry, paragraph)
     impossible = entry.get("is_impossible").truth() if entry.has("is_impossible") else not answers

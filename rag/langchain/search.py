@@ -65,7 +65,7 @@ class LangChainSearch:
             return {}
         if self._as_filter is None:
             kind = type(self._origin).__name__
-            raise ValueError(f"how a {kind} filters is not known; give LangChainSearch an as_filter")
+            raise ValueError(f"how {kind} filters is not known; give LangChainSearch an as_filter")
         return {"filter": self._as_filter(where)}
 
     def _hit(self, document: LangChainDocument, rank: int) -> Hit:

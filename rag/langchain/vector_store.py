@@ -125,7 +125,7 @@ class FuenteVectorStore(VectorStore):
         """
         _refuse(kwargs)
         self._check_own(() if collection is None else (collection,))
-        target = collection or self._collection or DEFAULT_COLLECTION
+        target = (self._collection or DEFAULT_COLLECTION) if collection is None else collection
         contents = list(texts)
         described = [{} for _ in contents] if metadatas is None else metadatas
         named = [None] * len(contents) if ids is None else ids

@@ -1,6 +1,5 @@
 """An index of an older version is brought up to date, with all that it holds."""
 
-import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -141,4 +140,4 @@ def test_a_newer_store_is_refused_and_untouched(library: Library) -> None:
     with pytest.raises(IndexMismatchError, match="newer"):
         library.sync()
     assert path.read_bytes() == content
-    assert json.loads((library.folder / "store.seal").read_bytes())
+    assert (library.folder / "store.seal").exists()

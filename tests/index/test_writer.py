@@ -453,6 +453,10 @@ class TestDamage:
         library.write(gato=TEXTS["perro"])
         library.sync()
         database.write_bytes(backup)
+        for attempt in (library.index, library.sync):
+            with pytest.raises(IndexDamagedError, match="checksum"):
+                attempt()
+        (library.folder / "store.seal").unlink()  # by one who knows what the file is
         with pytest.raises(IndexDamagedError, match="fuente ingest"):
             library.index().search("perro", 5)
         library.sync()

@@ -60,11 +60,11 @@ def record(question: Question, **changes: Any) -> AnswerRecord:
     return replace(right, **changes)
 
 
-def search_with(number: Callable[[int], int]) -> Callable[[Sequence[str]], list[list[str]]]:
+def search_with(number: Callable[[int], int]) -> Callable[[Sequence[Question]], list[list[str]]]:
     """A search that puts paragraph `number(n)` first for question n, then the right one."""
 
-    def search(texts: Sequence[str]) -> list[list[str]]:
-        numbers = [int(text.split()[1].rstrip("?")) for text in texts]
+    def search(questions: Sequence[Question]) -> list[list[str]]:
+        numbers = [int(question.text.split()[1].rstrip("?")) for question in questions]
         return [[f"p{number(n)}", f"p{n}"] for n in numbers]
 
     return search
@@ -109,9 +109,9 @@ def test_retrieval_searches_in_batches_and_tells_its_progress() -> None:
     seen: list[tuple[int, int]] = []
     find = search_with(lambda n: n)
 
-    def search(texts: Sequence[str]) -> list[list[str]]:
-        sizes.append(len(texts))
-        return find(texts)
+    def search(questions: Sequence[Question]) -> list[list[str]]:
+        sizes.append(len(questions))
+        return find(questions)
 
     evaluate_retrieval(city_set(count=60), search, progress=lambda done, total: seen.append((done, total)))
     assert sizes == [32, 13]
@@ -120,7 +120,7 @@ def test_retrieval_searches_in_batches_and_tells_its_progress() -> None:
 
 def test_a_search_with_too_few_rankings_is_an_error() -> None:
     with pytest.raises(ValueError, match="1 rankings for 30 questions"):
-        evaluate_retrieval(city_set(), lambda texts: [["p1"]])
+        evaluate_retrieval(city_set(), lambda questions: [["p1"]])
 
 
 def test_a_perfect_system_scores_one_everywhere() -> None:
@@ -266,7 +266,7 @@ def test_records_resume_where_an_interruption_left_off(tmp_path: Path) -> None:
 def test_retrieval_records_resume_too(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     first = evaluate_retrieval(city_set(), search_with(lambda n: n + 1), records=path, limit=10)
-    again = evaluate_retrieval(city_set(), lambda texts: [], records=path, limit=10)
+    again = evaluate_retrieval(city_set(), lambda questions: [], records=path, limit=10)
     assert again == first
 
 

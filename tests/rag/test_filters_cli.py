@@ -44,6 +44,8 @@ def fresh(settings: Path) -> Path:
 def filled(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Path:
     folder = tmp_path_factory.mktemp("filled")
     with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("FUENTE_")]:
+            patch.delenv(name)
         patch.setenv("FUENTE_MODELS__EMBEDDER", str(tiny_models / "embedder"))
         patch.chdir(folder)
         fill()

@@ -131,8 +131,6 @@ def test_files_of_the_same_index_are_found(tmp_path: Path, embedder: Embedder) -
 
 
 def test_what_cannot_be_kept_is_refused(store: FuenteVectorStore) -> None:
-    with pytest.raises(TypeError, match="filter"):
-        store.similarity_search("agua", filter={"n": 1})
     with pytest.raises(TypeError, match="JSON"):
         store.add_texts(["uno"], [{"path": Path("x")}])
     with pytest.raises(ValueError, match="2 texts, 1 metadatas"):

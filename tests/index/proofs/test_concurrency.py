@@ -7,6 +7,8 @@ the states that the writer gives the index.
 
 import os
 import re
+import shutil
+import threading
 import time
 import traceback
 from collections import Counter
@@ -23,13 +25,15 @@ from queue import Empty
 from threading import BrokenBarrierError
 from typing import get_args
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from index.errors import IndexBusyError
 from index.search import Index, SearchSettings
 from index.types import Channel
 from ingest.types import Document
-from tests.index.library import Library, read
+from tests.index.library import HashedModel, Library, read
 
 READERS = 8
 EVERYTHING = 10_000
@@ -138,9 +142,6 @@ class Publisher:
 class Reader:
     """Asks in every way there is and holds each answer against the states that it may show."""
 
-    rounds = 20
-    """How often it asks the same open index."""
-
     def __init__(self, library: Library, signals: Signals) -> None:
         self.library, self.signals = library, signals
         self.counts: Counter[str] = Counter()
@@ -152,7 +153,7 @@ class Reader:
         index = self.library.index()
         while not self.signals.stop.is_set():
             self._ask(index)
-            if self.counts["rounds"] % self.rounds == 0:
+            if self.counts["rounds"] % 10 == 0:
                 index.close()
                 index = self.library.index()
         self._ask(index)
@@ -220,25 +221,6 @@ class Reader:
         self.counts["states seen"] = len(self._seen)
 
 
-class Dawdler(Reader):
-    """A reader that opens the index each time, and each time is late: what CURRENT named may be gone by then."""
-
-    rounds = 1
-
-    def run(self, seconds: float) -> None:
-        read_bytes = Path.read_bytes
-
-        def read_and_rest(path: Path) -> bytes:
-            content = read_bytes(path)
-            if path.name == "CURRENT":
-                time.sleep(time.time_ns() % 50 / 1000)
-            return content
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "read_bytes", read_and_rest)
-            super().run(seconds)
-
-
 def work(role: type[Publisher] | type[Reader], folders: tuple[Path, Path], seconds: float, signals: Signals) -> None:
     """The body of a process: whatever ends it is reported."""
     worker = role(Library(*folders), signals)
@@ -290,8 +272,7 @@ def run_processes(library: Library, seconds: float) -> Counter[str]:
     arguments = ((library.files, library.folder), seconds, signals)
     processes = [context.Process(target=work, name="writer", args=(Publisher, *arguments))]
     processes += [
-        context.Process(target=work, name=f"reader {number}", args=((Reader, Dawdler)[number % 2], *arguments))
-        for number in range(READERS)
+        context.Process(target=work, name=f"reader {number}", args=(Reader, *arguments)) for number in range(READERS)
     ]
     for process in processes:
         process.start()
@@ -325,3 +306,97 @@ def test_readers_are_never_misled_for_moments(library: Library) -> None:
 @pytest.mark.slow
 def test_readers_are_never_misled_for_a_minute(library: Library) -> None:
     check(library, 60)
+
+
+class Meeting(HashedModel):
+    """A search in a thread that waits at one of its looks at CURRENT, until a writer is about to delete or has done so.
+
+    It waits once more at its next look, and before it embeds the question, until the writer is done: whatever it
+    opened in between is gone by then.
+    """
+
+    def __init__(self, look: int) -> None:
+        super().__init__()
+        self.looks_left = look
+        self.came, self.may_go, self.went_on, self.done = (threading.Event() for _ in range(4))
+        self.thread: threading.Thread | None = None
+        self.found: set[str] | BaseException = set()
+
+    def ask(self, index: Index) -> None:
+        def run() -> None:
+            try:
+                self.found = {Path(hit.source).stem for hit in index.search("pescado", EVERYTHING)}
+            except BaseException as error:  # noqa: BLE001 - handed over to the test
+                self.found = error
+            self.came.set()
+            self.went_on.set()
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        assert self.came.wait(PATIENCE_S)
+
+    def look(self) -> None:
+        """Called after each look at CURRENT."""
+        if threading.current_thread() is not self.thread:
+            return
+        self.looks_left -= 1
+        if self.looks_left == 0:
+            self.came.set()
+            assert self.may_go.wait(PATIENCE_S)
+        elif self.looks_left < 0:
+            self._rest()
+
+    def encode(
+        self, texts: list[str], *, batch_size: int, normalize_embeddings: bool, show_progress_bar: bool
+    ) -> NDArray[np.float32]:
+        if threading.current_thread() is self.thread:
+            self.came.set()
+            self._rest()
+        return super().encode(
+            texts,
+            batch_size=batch_size,
+            normalize_embeddings=normalize_embeddings,
+            show_progress_bar=show_progress_bar,
+        )
+
+    def _rest(self) -> None:
+        self.went_on.set()
+        assert self.done.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["is about to be deleted", "was deleted"])
+@pytest.mark.parametrize("look", range(1, 7))
+def test_a_search_that_meets_a_writer_at_the_worst_moment_answers(
+    library: Library, monkeypatch: pytest.MonkeyPatch, look: int, deleted: bool
+) -> None:
+    meeting = Meeting(look)
+    library.write(uno="Un pescado.")
+    library.sync()
+    index = Library(library.files, library.folder, meeting).index()
+    library.write(dos="Dos pescados y un pescado.")
+    library.sync()
+    read_bytes, rmtree = Path.read_bytes, shutil.rmtree
+
+    def read_and_meet(path: Path) -> bytes:
+        content = read_bytes(path)
+        if path.name == "CURRENT":
+            meeting.look()
+        return content
+
+    def meet_and_delete(path: Path, ignore_errors: bool = False) -> None:
+        if not deleted:
+            meeting.may_go.set()
+            assert meeting.went_on.wait(PATIENCE_S)
+        rmtree(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_meet)
+    monkeypatch.setattr(shutil, "rmtree", meet_and_delete)
+    meeting.ask(index)
+    library.write(tres="Tres pescados y un pescado.")
+    library.sync()
+    meeting.may_go.set()
+    meeting.done.set()
+    assert meeting.thread is not None
+    meeting.thread.join(PATIENCE_S)
+    assert meeting.found in ({"uno", "dos"}, {"uno", "dos", "tres"})
+    index.close()

@@ -218,15 +218,14 @@ class Specimen:
         self.failures.append(f"{damage}: {reason}")
         self.count(damage, "FAILED")
 
-    def finish(self, capsys: pytest.CaptureFixture[str], *columns: str) -> None:
+    def finish(self, *columns: str) -> None:
         """Prints what became of each kind of file, and fails with everything that went wrong."""
         columns = ("damaged", *columns, "FAILED")
         rows = [[kind, *(str(self.table[kind, column]) for column in columns)] for kind in sorted(self.kinds)]
         total = [str(sum(self.table[kind, column] for kind in self.kinds)) for column in columns]
-        with capsys.disabled():
-            print()
-            for row in (["", *columns], *rows, ["all", *total]):
-                print(row[0].ljust(44), *(cell.rjust(12) for cell in row[1:]))
+        print()
+        for row in (["", *columns], *rows, ["all", *total]):
+            print(row[0].ljust(44), *(cell.rjust(12) for cell in row[1:]))
         assert not self.failures, "\n".join(self.failures)
         missed = {path.name for path in self.whole.rglob("*") if path.is_file()} - {
             kind.partition(" (")[0].rpartition("/")[2] for kind in self.kinds
@@ -254,7 +253,7 @@ def specimen(library: Library, tmp_path: Path) -> Specimen:
     return Specimen(library, tmp_path / "whole", expected, regions)
 
 
-def check_report(specimen: Specimen, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+def check_report(specimen: Specimen, count: int) -> None:
     """Each damage is reported, and nothing once it is mended."""
     from index.integrity import verify
 
@@ -269,10 +268,10 @@ def check_report(specimen: Specimen, count: int, capsys: pytest.CaptureFixture[s
             left = [finding for finding in verify(specimen.library.folder) if finding.kind != "information"]
             if left:
                 specimen.fail(damage, f"it was mended, but this is reported: {left}")
-    specimen.finish(capsys, "reported")
+    specimen.finish("reported")
 
 
-def check_answers(specimen: Specimen, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+def check_answers(specimen: Specimen, count: int) -> None:
     """With each damage the index answers as before or says what is wrong, and so it does after the next publication."""
     for damage in specimen.damaged(count):
         check_asking(specimen, damage)
@@ -282,7 +281,7 @@ def check_answers(specimen: Specimen, count: int, capsys: pytest.CaptureFixture[
             specimen.restore(damage)
             shutil.rmtree(next(specimen.library.folder.glob("gen-*")))
             check_publishing(specimen, damage, "rebuilt", "not rebuilt")
-    specimen.finish(capsys, "refused", "as before", "mended", "not mended", "rebuilt", "not rebuilt")
+    specimen.finish("refused", "as before", "mended", "not mended", "rebuilt", "not rebuilt")
 
 
 def check_asking(specimen: Specimen, damage: Damage) -> None:
@@ -331,19 +330,21 @@ def explains(error: StoreError, folder: Path) -> bool:
     return named and bool(error.mend) and error.mend in str(error)
 
 
-def test_some_damage_is_reported(specimen: Specimen, capsys: pytest.CaptureFixture[str]) -> None:
-    check_report(specimen, 60, capsys)
+def test_some_damage_is_reported(specimen: Specimen) -> None:
+    check_report(specimen, 60)
 
 
 @pytest.mark.slow
 def test_any_damage_is_reported(specimen: Specimen, capsys: pytest.CaptureFixture[str]) -> None:
-    check_report(specimen, 1000, capsys)
+    with capsys.disabled():
+        check_report(specimen, 1000)
 
 
-def test_some_damage_misleads_nobody(specimen: Specimen, capsys: pytest.CaptureFixture[str]) -> None:
-    check_answers(specimen, 60, capsys)
+def test_some_damage_misleads_nobody(specimen: Specimen) -> None:
+    check_answers(specimen, 60)
 
 
 @pytest.mark.slow
 def test_any_damage_misleads_nobody(specimen: Specimen, capsys: pytest.CaptureFixture[str]) -> None:
-    check_answers(specimen, 1000, capsys)
+    with capsys.disabled():
+        check_answers(specimen, 1000)

@@ -98,21 +98,24 @@ def _steps(bench: Bench) -> list[tuple[int, str]]:
     return steps
 
 
-def drawn(places: list[Place], random_: random.Random, *, evenly: bool) -> Iterator[Place]:
-    """Places without end, of another phase each time and of another kind each time within a phase.
+def drawn(places: list[Place], random_: random.Random, *, by_phase: bool) -> Iterator[Place]:
+    """Places without end: of another phase and kind each time, or of the rare kinds first.
 
-    Most calls are SQLite's and all of one kind. The few renames, which make a generation visible, come first.
-    When not `evenly`, a phase has its turn only as often as it has kinds.
+    Most calls are SQLite's and all of one kind. Rare are those that make a generation visible, above all renames.
     """
-    phases: dict[Phase, dict[tuple[str, ...], list[Place]]] = {phase: {} for phase in Phase}
+    groups: dict[tuple[Phase, tuple[str, ...]], list[Place]] = {}
     for place in random_.sample(places, len(places)):
-        phases[place.phase].setdefault(place.kind, []).append(place)
-    renames = {"rename", "replace"}
-    yield from (group[0] for kinds in phases.values() for kind, group in kinds.items() if renames & set(kind))
-    queues = [[itertools.cycle(group) for group in kinds.values()] for kinds in phases.values() if kinds]
-    for turn in range(max(map(len, queues))):
-        yield from (next(queue[turn % len(queue)]) for queue in queues if evenly or turn < len(queue))
-    yield from drawn(places, random_, evenly=evenly)
+        groups.setdefault((place.phase, place.kind), []).append(place)
+    renames = [group for (_, kind), group in groups.items() if {"rename", "replace"} & set(kind)]
+    yield from (group[0] for group in renames)
+    if not by_phase:
+        yield from (group[0] for group in sorted(groups.values(), key=len) if group not in renames)
+    queues = [
+        [itertools.cycle(group) for (at, _), group in groups.items() if at is phase]
+        for phase in {phase: None for phase, _ in groups}
+    ]
+    for turn in itertools.count():
+        yield from (next(queue[turn % len(queue)]) for queue in queues)
 
 
 def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
@@ -204,7 +207,9 @@ def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[st
     random_ = random.Random(seed)  # noqa: S311 - places to kill, no secret
     places = [place for number in range(len(ROUNDS)) for place in places_of(bench, number, shim)]
     kinds = ["step", "call", "time"] if shim else ["step", "time"]
-    queues = {kind: drawn([p for p in places if p.kill.kind == kind], random_, evenly=kind == "step") for kind in kinds}
+    queues = {
+        kind: drawn([p for p in places if p.kill.kind == kind], random_, by_phase=kind != "call") for kind in kinds
+    }
     # Steps twice: they are the only ones that reach every phase wherever there is no shim.
     turns = itertools.cycle(["step", *kinds])
     tally, failures = Tally(), list[str]()

@@ -5,6 +5,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import docx
@@ -14,10 +15,16 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.readers import SUPPORTED_SUFFIXES
 
+Case = tuple[str, Callable[[], bytes], str]
+
+READ = "read"
+ARCHIVES = (".docm", ".docx", ".epub", ".odt", ".pptx", ".xlsm", ".xlsx")
+MIB = 2**20
 SAMPLES = Path(__file__).parents[3] / "samples"
 SENTENCE = "El órgano sonó toda la noche en la catedral, até amanhã de manhã."
 
 
+@cache
 def whole_files(suffix: str) -> list[bytes]:
     """The samples with this suffix and a generated file of it."""
     samples = [path.read_bytes() for path in sorted(SAMPLES.rglob(f"*{suffix}"))]
@@ -29,10 +36,10 @@ def specimen(suffix: str) -> bytes:
     return _MAKERS.get(suffix, _source)()
 
 
-def zipped(members: Mapping[str, str | bytes]) -> bytes:
-    """A deflated archive."""
+def zipped(members: Mapping[str, str | bytes], *, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """An archive of these members."""
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(written, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return written.getvalue()
@@ -137,7 +144,8 @@ def _odt() -> bytes:
 
 EPUB_PACKAGE = """<?xml version="1.0"?><package xmlns="http://www.idpf.org/2007/opf"><metadata
  xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Crónica</dc:title></metadata><manifest>
-<item id="a" href="a.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="a"/></spine></package>"""
+<item id="a" href="a.xhtml" media-type="application/xhtml+xml"/></manifest><spine><itemref idref="a"/></spine>
+</package>"""
 EPUB_CONTAINER = """<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
 <rootfiles><rootfile full-path="o/p.opf"/></rootfiles></container>"""
 
@@ -167,13 +175,14 @@ def _notebook() -> bytes:
 
 def _rtf() -> bytes:
     return (
-        b"{\\rtf1\\ansi\\ansicpg1252{\\fonttbl{\\f0 Arial;}}{\\info{\\title Cr\\'f3nica}}\\f0 El \\'f3rgano son\\u243? toda"
-        b" la {\\b noche}.\\par\\trowd pan\\cell vino\\cell\\row Fin\\par}"
+        b"{\\rtf1\\ansi\\ansicpg1252{\\fonttbl{\\f0 Arial;}}{\\info{\\title Cr\\'f3nica}}\\f0 El \\'f3rgano son\\u243?"
+        b" toda la {\\b noche}.\\par\\trowd pan\\cell vino\\cell\\row Fin\\par}"
     )
 
 
 def _markdown() -> bytes:
-    return f"---\ntitle: Crónica\n---\n# Crónica\n\n{SENTENCE}\n\n- pan\n  - água\n\n| a | b |\n|---|---|\n| 1 | 2 |\n".encode()
+    table = "| a | b |\n|---|---|\n| 1 | 2 |\n"
+    return f"---\ntitle: Crónica\n---\n# Crónica\n\n{SENTENCE}\n\n- pan\n  - água\n\n{table}".encode()
 
 
 def _table(separator: str) -> bytes:
