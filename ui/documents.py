@@ -152,11 +152,6 @@ def _failures_html(failures: tuple[Failure, ...], texts: Texts) -> Html:
 
 
 def _failure_html(failure: Failure, texts: Texts) -> Html:
-    rules = {
-        "unreadable": texts.rule_unreadable,
-        "empty": texts.rule_empty,
-        "oversize": texts.rule_oversize,
-        "unsupported": texts.rule_unsupported,
-    }
-    rule = rules.get(failure.rule, failure.rule)
+    # A rule of a reader that is newer than the texts is shown by its name.
+    rule = getattr(texts, f"rule_{failure.rule}", failure.rule)
     return tag("li", name(file_name(failure.source)), span("fu-rule", rule), block("fu-reason", failure.reason))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
+from ingest.errors import IngestError
 from ui.texts import LANGUAGE_NAMES, TEXTS, grouped, language_of
 
 
@@ -50,3 +51,13 @@ def test_counts_and_groups():
     assert TEXTS["es"].count(1, "passage") == "1 pasaje"
     assert TEXTS["pt"].count(12345, "document") == "12\u202f345 documentos"
     assert grouped(0) == "0"
+
+
+def test_every_rule_that_can_refuse_a_file_has_a_name():
+    pending, rules = [IngestError], set()
+    while pending:
+        kind = pending.pop()
+        pending += kind.__subclasses__()
+        rules.add(kind.rule)
+    for texts in TEXTS.values():
+        assert {rule for rule in rules if not hasattr(texts, f"rule_{rule}")} == {IngestError.rule}

@@ -99,6 +99,13 @@ class Texts:
     rule_empty: str
     rule_oversize: str
     rule_unsupported: str
+    rule_encrypted: str
+    rule_entities: str
+    rule_nesting: str
+    rule_timeout: str
+    rule_memory: str
+    rule_crash: str
+    rule_bomb: str
     library_title: str
     library_empty: str
     library_filter: str
