@@ -55,7 +55,7 @@ def backup(folder: Path, file: Path, *, force: bool = False, progress: ProgressF
                 (place / "archive").replace(file)
                 sync_folder(file.parent)
         except (OSError, IndexStorageError) as error:
-            raise ArchiveError(file, f"it cannot be written ({_told(error)})", _SPACE) from error
+            raise ArchiveError(file, f"it cannot be written: {_told(error)}", _SPACE) from error
     return contents
 
 
@@ -81,7 +81,7 @@ def restore(
                 _make_index(archive, new, exact_chunks, progress)
                 _move(new, folder)
         except (OSError, IndexStorageError) as error:
-            raise ArchiveError(folder, f"it cannot be written ({_told(error)})", _SPACE) from error
+            raise ArchiveError(folder, f"it cannot be written: {_told(error)}", _SPACE) from error
         return archive.contents
 
 

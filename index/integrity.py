@@ -197,20 +197,15 @@ class _Examiner:
 
     def check_seal(self, store: InspectedStore) -> bool:
         """Compares the store with its seal; a run that begins meanwhile is no damage."""
-        while True:
-            before = _content(store.seal_path)
-            try:
-                if not store.is_sealed():
-                    running = is_locked(self.folder / "writer.lock")
-                    what = "a run is under way" if running else "the last run was stopped before it ended"
-                    self.add(self.folder, what, _AGAIN, "information")
-                return True
-            except IndexDamagedError as error:
-                if _content(store.seal_path) == before:
-                    self.add(
-                        error.path, error.reason, error.mend, "files" if error.path == store.seal_path else "store"
-                    )
-                    return False
+        try:
+            if not store.is_sealed():
+                running = is_locked(self.folder / "writer.lock")
+                what = "a run is under way" if running else "the last run was stopped before it ended"
+                self.add(self.folder, what, _AGAIN, "information")
+        except IndexDamagedError as error:
+            self.add(error.path, error.reason, error.mend, "files" if error.path == store.seal_path else "store")
+            return False
+        return True
 
     def check_leftovers(self, current: Current | None) -> None:
         """What stopped runs left."""
@@ -312,13 +307,6 @@ class _StoreExaminer:
 def _generations(folder: Path) -> list[Path]:
     """Folders of generations, finished or not."""
     return sorted(path for path in folder.glob("gen-*") if path.is_dir())
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def _size(path: Path) -> int:

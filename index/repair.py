@@ -66,13 +66,10 @@ def repair(
         damage = {finding.kind for finding in examine(folder, progress).damage}
         if "store" in damage:
             return _rebuilt(folder, embedder, exact_chunks, progress)
-        store = StoreWriter(folder / "fuente.db")
-        if (folder / REPAIRING).exists():  # a repair was stopped, maybe just before its end
-            store.seal_file()
-            shutil.rmtree(folder / REPAIRING)
+        shutil.rmtree(folder / REPAIRING, ignore_errors=True)
         if not damage:
             return RepairReport("nothing", current_number(folder))
-        store = StoreWriter.open(store.path)
+        store = StoreWriter.open(folder / "fuente.db")
         if not store.is_complete():
             raise IndexMismatchError(folder, "a reindex was interrupted", "Run `fuente reindex` to finish it")
         return RepairReport("published", _published(folder, store, exact_chunks, progress))
@@ -92,17 +89,21 @@ def _rebuilt(folder: Path, embedder: Embedder | None, exact_chunks: int, progres
     work = folder / REPAIRING
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    saved, complete = _salvaged(folder, work, embedder, progress)
-    for finding in store_findings(work / "fuente.db", 0, progress=progress):
-        raise IndexDamagedError(folder / "fuente.db", f"what was saved of it is not whole: {finding.what}", _NOTHING)
-    damaged = _put_in_place(work / "fuente.db", folder)
+    try:
+        saved, complete = _salvaged(folder, work, embedder, progress)
+        for finding in store_findings(work / "fuente.db", 0, progress=progress):
+            raise IndexDamagedError(
+                folder / "fuente.db", f"what is whole does not fit together: {finding.what}", _NOTHING
+            )
+        damaged = _put_in_place(work / "fuente.db", folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     store = StoreWriter.open(folder / "fuente.db")
     if complete:
         number = _published(folder, store, exact_chunks, progress)
     else:
         store.seal_file()
         number = _current_number(folder)
-    shutil.rmtree(work, ignore_errors=True)
     return RepairReport("rebuilt", number, saved, damaged, reindex_needed=not complete)
 
 

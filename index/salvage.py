@@ -165,15 +165,15 @@ class Wreck:
 @contextmanager
 def opened(path: Path, work: Path) -> Iterator[Wreck]:
     """A damaged store. Where its first page is of no use, a copy of it in `work` with the page that a new store has."""
+    path = _with_log(path, work)
     with closing(Wreck(path)) as wreck:
         if wreck.is_declared():
             yield wreck
             return
     copy = work / "copy.db"
     shutil.copyfile(path, copy)
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists():
-        shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
+    if _log(path).exists():
+        shutil.copyfile(_log(path), _log(copy))
     pages = _first_pages(work)
     _put_first(copy, max(pages, key=lambda page: _sources_with(copy, page)))
     with closing(Wreck(copy)) as wreck:
@@ -339,6 +339,29 @@ def _raise_passing(error: sqlite3.Error) -> None:
     """Raises the error again unless it tells of damage."""
     if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING:
         raise error
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _has_log(path: Path) -> bool:
+    return _log(path).exists() and _log(path).stat().st_size > 0
+
+
+def _with_log(path: Path, work: Path) -> Path:
+    """The store with what is in its log: a copy in `work`, or itself where there is none or SQLite cannot copy it."""
+    copy = work / "folded.db"
+    if not _has_log(path):
+        return path
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)  # page by page, whatever is on them
+    except sqlite3.Error as error:
+        _raise_passing(error)
+        return path
+    return copy
 
 
 def _first_pages(work: Path) -> list[bytes]:

@@ -4,7 +4,7 @@ from models.catalog import CATALOG, ModelSpec, get
 from models.deferred import DeferredEmbedder, defer_sentence_transformer
 from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
 from models.errors import DimensionError, ModelError, NotPreparedError, UnknownModelError
-from models.loading import load_causal_lm, load_sentence_transformer
+from models.loading import load_causal_lm, load_cross_encoder, load_sentence_transformer
 from models.prepare import is_prepared, prepare, verify
 from models.progress import Progress
 from models.resolve import ResolvedModel, resolve
@@ -27,6 +27,7 @@ __all__ = [
     "hardware_report",
     "is_prepared",
     "load_causal_lm",
+    "load_cross_encoder",
     "load_sentence_transformer",
     "plan_device",
     "prepare",

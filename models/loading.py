@@ -75,6 +75,32 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     return model.eval()
 
 
+def load_cross_encoder(resolved: ResolvedModel, plan: DevicePlan) -> Any:
+    """The sentence-transformers cross-encoder, in evaluation mode on the planned device.
+
+    Raises: what `load_sentence_transformer` raises.
+    """
+    try:
+        import torch
+        from safetensors import SafetensorError
+        from sentence_transformers import CrossEncoder
+    except ImportError as error:
+        raise MissingDependencyError("sentence-transformers", "Running a cross-encoder here") from error
+
+    with quiet_transformers():
+        try:
+            model = CrossEncoder(
+                resolved.path_or_hub_id,
+                device=plan.device,
+                trust_remote_code=False,
+                local_files_only=resolved.local_files_only,
+                model_kwargs={"use_safetensors": True, "dtype": getattr(torch, plan.dtype_name)},
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise _load_error(resolved, error) from error
+    return model.eval()
+
+
 def _pinned(snapshot: Path) -> dict[str, Any]:
     """Where the snapshot lies in the hub's cache: CACHE/models--ORGANISATION--MODEL/snapshots/COMMIT."""
     return {"revision": snapshot.name, "cache_folder": str(snapshot.parents[2])}

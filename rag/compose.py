@@ -10,8 +10,11 @@ from threading import Event
 from typing import Any, Self
 
 import models
+from index.cross_encoder import CrossEncoderReranker
 from index.embedder import Embedder, prefixes_of
-from index.errors import IndexDamagedError
+from index.errors import IndexDamagedError, IndexOutdatedError
+from index.late_interaction import LateInteraction
+from index.rerank import Reranker
 from index.search import Index, SearchSettings
 from index.types import DEFAULT_COLLECTION, Identity, SyncProgress, SyncReport, check_collection
 from index.writer import IndexWriter
@@ -19,8 +22,10 @@ from ingest.chunking import Chunker
 from ingest.discovery import discover
 from ingest.sandbox import SandboxedReader
 from rag.answerer import Answerer
+from rag.close_calls import CloseCalls
 from rag.config import Config, load_config
-from rag.generator import Generator
+from rag.errors import ConfigurationError
+from rag.generator import Generator, Likelihood
 from rag.retriever import Retriever
 from rag.search import Search
 from rag.types import Sampling
@@ -71,17 +76,26 @@ class Fuente:
 
     @cached_property
     def index(self) -> Index:
-        """The index, open for questions; damaged search files are built again from the store first.
+        """The index, open for questions.
+
+        Damaged search files are built again from the store first, and an older format is brought up to date.
 
         Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError when the store itself is damaged.
         """
         try:
-            return Index(self.config.index, self.embedder, self.search_settings())
-        except IndexDamagedError as damage:
-            _log.warning("%s Building it again from the stored documents", damage)
+            return self.open_index(self.config.index)
+        except (IndexDamagedError, IndexOutdatedError) as reason:
+            _log.warning("%s Building it again from the stored documents", reason)
             with self.writer() as writer:
                 writer.publish()
-            return Index(self.config.index, self.embedder, self.search_settings())
+            return self.open_index(self.config.index)
+
+    def open_index(self, folder: Path) -> Index:
+        """Any index of this embedder, searched as configured.
+
+        Raises: IndexNotFoundError, IndexMismatchError, IndexDamagedError.
+        """
+        return Index(folder, self.embedder, self.search_settings(), load_reranker=self._reranker)
 
     @cached_property
     def retriever(self) -> Retriever:
@@ -124,7 +138,9 @@ class Fuente:
     def search_settings(self) -> SearchSettings:
         """How the channels of search are combined."""
         section = self.config.retrieval
-        return SearchSettings(section.channel, section.fusion, section.dense_weight, section.candidates)
+        return SearchSettings(
+            section.channel, section.fusion, section.dense_weight, section.candidates, section.rerank_candidates
+        )
 
     def answer_settings(self) -> dict[str, str]:
         """What decides an answer besides its question, by name."""
@@ -224,6 +240,29 @@ class Fuente:
         section = self.config.models
         wanted = [section.embedder] if self.config.server.url else [section.embedder, section.generator]
         return [name for name in wanted if name in models.CATALOG]
+
+    def _reranker(self) -> Reranker | None:
+        """The second stage of search.
+
+        Raises: ModelError for a cross-encoder that cannot be used, ConfigurationError.
+        """
+        wanted = self.config.retrieval.rerank
+        if wanted == "none" or (wanted == "auto" and not self.embedder.has_token_states):
+            return None
+        if wanted in ("auto", "late"):
+            return LateInteraction(self.embedder)
+        if wanted == "likelihood":
+            return CloseCalls(LateInteraction(self.embedder), self._likelihood)
+        section = self.config.models
+        resolved = models.resolve(wanted, section.cache, allow_network=section.network)
+        plan = models.plan_device(section.device, role="embedder")
+        return CrossEncoderReranker(models.load_cross_encoder(resolved, plan), name=wanted)
+
+    def _likelihood(self) -> Likelihood:
+        if not isinstance(self.generator, Likelihood):
+            mend = "Set retrieval.rerank to late, or use a local generator"
+            raise ConfigurationError(f"retrieval.rerank: {self.generator.name} tells no likelihoods. {mend}")
+        return self.generator
 
     def _server(self) -> Generator:
         from rag.server_generator import ServerGenerator

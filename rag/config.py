@@ -89,6 +89,11 @@ class RetrievalConfig(_Section):
     """Weight of dense against lexical scores in the mix."""
     candidates: int = Field(default=100, ge=1)
     """Chunks that each channel puts forward."""
+    rerank: str = "auto"
+    """How the best are compared anew: late (tokens of the embedder), likelihood (late, and where it is close the local
+    generator), none, or hub name or folder of a cross-encoder; auto is late where the embedder has tokens."""
+    rerank_candidates: int = Field(default=20, ge=1, le=100)
+    """How many of them."""
 
 
 class GenerationConfig(_Section):

@@ -30,3 +30,12 @@ class Chooser(Protocol):
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
         """ln P(first) − ln P(second) of the reply's first token; 0 once `cancel` is set."""
         ...
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """A generator that can also tell how likely it finds a text to go on in a given way."""
+
+    def log_likelihoods(self, texts: Sequence[str], continuation: str) -> list[float]:
+        """The mean ln P of the continuation's tokens after each text, which no chat template surrounds."""
+        ...

@@ -64,6 +64,48 @@ class TransformersGenerator:
         a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
         return float(logits[a] - logits[b])
 
+    def log_likelihoods(self, texts: Sequence[str], continuation: str) -> list[float]:
+        """The mean ln P of the continuation's tokens after each text, which no chat template surrounds.
+
+        All are run at once, and the cache stays that of the last prompt. Of a text too long for the context the
+        beginning is left out.
+
+        Raises: PromptTooLongError for a continuation that fills the context alone.
+        """
+        end = self._plain_ids(continuation)
+        room = self.context_tokens - len(end)
+        if not texts or not end:
+            return [0.0] * len(texts)
+        if room < 1:
+            reason = f"the continuation has {len(end)} tokens, {self.name} takes {self.context_tokens}"
+            raise PromptTooLongError(f"{reason}. Ask a shorter question")
+        starts = [self._plain_ids(text)[-room:] or [self._tokenizer.eos_token_id or 0] for text in texts]
+        with self._lock:
+            return self._mean_log_likelihoods(starts, end)
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(self._control.sub(_broken, text), add_special_tokens=False)["input_ids"])
+
+    @torch.inference_mode()
+    def _mean_log_likelihoods(self, starts: Sequence[list[int]], end: list[int]) -> list[float]:
+        longest = max(map(len, starts))
+        gaps = [longest - len(start) for start in starts]
+        device = self._model.device
+        # Padding comes first, so that the logits wanted are the last ones of every row.
+        ids = torch.tensor(
+            [[end[-1]] * gap + start + end for gap, start in zip(gaps, starts, strict=True)], device=device
+        )
+        mask = torch.tensor([[0] * gap + [1] * (ids.shape[1] - gap) for gap in gaps], device=device)
+        logits = self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            use_cache=False,
+            logits_to_keep=len(end) + 1,
+        ).logits[:, :-1]  # (N, len(end), V)
+        logs = torch.log_softmax(logits.float(), dim=-1).gather(-1, ids[:, -len(end) :, None])  # (N, len(end), 1)
+        return [float(mean) for mean in logs.mean(dim=(1, 2))]
+
     def _room(self, prompt: list[int]) -> int:
         """Tokens that the context has left for the reply."""
         room = self.context_tokens - len(prompt)

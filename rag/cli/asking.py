@@ -12,7 +12,17 @@ from index.filters import Filter
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
 from rag.cli.progress import sync_progress
-from rag.cli.rendering import answer_json, hit_json, notes, out, plain, print_hits, print_json, print_sources
+from rag.cli.rendering import (
+    answer_json,
+    channels_json,
+    hit_json,
+    notes,
+    out,
+    plain,
+    print_hits,
+    print_json,
+    print_sources,
+)
 from rag.cli.scope import Scope, filter_of, scoped
 from rag.compose import Fuente
 from rag.types import Answer, Finished, Retrieved, TextDelta
@@ -31,18 +41,26 @@ _SamplesOption = Annotated[
 @app.command(epilog='Example: fuente search "What is a variational autoencoder?" -k 3 --source "*.pdf"')
 @scoped
 def search(
-    question: str, scope: Scope, k: PassagesOption = None, index: IndexOption = None, json: JsonOption = False
+    question: str,
+    scope: Scope,
+    k: PassagesOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what each channel found, and how.")] = False,
+    index: IndexOption = None,
+    json: JsonOption = False,
 ) -> None:
     """Find the passages that are nearest to a question."""
     fuente = configured(index, retrieval={"k": k})
-    _, infos = index_state(fuente)
+    state, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente, embedder_only=True)
     hits = fuente.retriever.search(question, where=where)
     if json:
-        print_json({"hits": [hit_json(hit) for hit in hits]})
-    else:
-        print_hits(hits)
+        found = [{**hit_json(hit), **(channels_json(hit) if explain else {})} for hit in hits]
+        print_json({"hits": found, **({"dense_search": state["dense_search"]} if explain else {})})
+        return
+    print_hits(hits, explain=explain)
+    if explain:
+        notes.print(Text(f"dense search is {state['dense_search']}", style="dim"))
 
 
 @app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 import models
-from index.errors import UnknownSourceError
-from index.manifest import current_number
+from index.errors import IndexOutdatedError, UnknownSourceError
+from index.manifest import current_number, read_current, read_manifest
 from index.store import Store
 from index.types import DEFAULT_COLLECTION, SourceInfo, SyncReport, check_collection
 from rag.cli.options import IndexOption, JsonOption, app, configured
@@ -127,7 +127,12 @@ def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
     Raises: IndexNotFoundError, IndexDamagedError.
     """
     folder = fuente.config.index
-    store = Store.open(folder / "fuente.db")
+    try:
+        store = Store.open(folder / "fuente.db")
+    except IndexOutdatedError:
+        with fuente.writer() as writer:
+            writer.publish()
+        store = Store.open(folder / "fuente.db")
     generation = current_number(folder)
     documents, chunks = store.counts(generation)
     infos = store.source_infos(generation)
@@ -141,9 +146,18 @@ def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
         "model": store.identity().embedder,
         "generator": fuente.config.server.model or fuente.config.models.generator,
         "generation": generation,
+        **_published(folder),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
     return state, infos
+
+
+def _published(folder: Path) -> dict[str, str]:
+    current = read_current(folder)
+    if current is None:
+        return {}
+    manifest = read_manifest(folder, current)
+    return {"dense_search": f"{manifest.dense.kind}: {manifest.dense.reason}", "digest": manifest.digest}
 
 
 def prepare_missing(fuente: Fuente, *, embedder_only: bool = False) -> None:

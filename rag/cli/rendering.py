@@ -50,6 +50,12 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     }
 
 
+def channels_json(hit: Hit) -> dict[str, float | None]:
+    """What each channel and the reranker found of a hit, as the command line gives it out."""
+    rerank = None if hit.rerank is None else round(hit.rerank, 4)
+    return {"cosine": round(hit.dense, 4), "bm25": round(hit.lexical, 4), "rerank": rerank}
+
+
 def answer_json(answer: Answer) -> dict[str, Any]:
     """An answer as the command line gives it out."""
     usage = answer.usage
@@ -85,12 +91,15 @@ def _citation_json(citation: Citation) -> dict[str, Any]:
     }
 
 
-def print_hits(hits: list[Hit]) -> None:
-    """Hits for reading: where each is from, then its text."""
+def print_hits(hits: list[Hit], *, explain: bool = False) -> None:
+    """Hits for reading: where each is from, then its text; with `explain` what each channel found of it."""
     for hit in hits:
         where = place(hit.source, hit.chunk.page)
         of = "" if hit.collection == DEFAULT_COLLECTION else f"  {plain(hit.collection)}"
         out.print(Text.assemble((f"{hit.rank}. ", "bold"), (plain(where), "cyan"), of, (f"  {hit.score:.3f}", "dim")))
+        if explain:
+            found = "  ".join(f"{name} {value}" for name, value in channels_json(hit).items() if value is not None)
+            out.print(Text(f"   {hit.channel}: {found}", style="dim"))
         for title in hit.chunk.headings[-1:]:
             out.print(Text(f"   {plain(title)}", style="italic"))
         out.print(Text(_indented(plain(hit.chunk.text))))

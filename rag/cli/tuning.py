@@ -13,7 +13,6 @@ from rag.cli.options import IndexOption, JsonOption, configured
 from rag.cli.progress import count_progress, sync_progress
 from rag.cli.question_sets import Opened, open_set
 from rag.cli.rendering import notes, out, print_json
-from rag.compose import Fuente
 from rag.evaluation.bootstrap import Interval
 from rag.evaluation.channels import ChannelScores
 from rag.evaluation.questions import Question
@@ -50,7 +49,7 @@ def tune(
         raise ValueError(f"{questions}: its paragraphs are passages that are not cut. Give --chunked with --rechunk")
     asked = opened.answerable(None, seed)
     before = Choice(fuente.search_settings(), fuente.config.ingest.chunk_tokens)
-    with _scores(fuente, opened, asked, before, rechunk) as scores, count_progress("trying") as progress:
+    with _scores(opened, asked, before, rechunk) as scores, count_progress("trying") as progress:
         k = fuente.config.retrieval.k
         tuned = tune_settings(scores, asked, before, k=k, trials=trials, seed=seed, progress=progress)
     if tuned.is_better:
@@ -63,7 +62,7 @@ def tune(
 
 @contextmanager
 def _scores(
-    fuente: Fuente, opened: Opened, asked: Sequence[Question], before: Choice, rechunk: bool
+    opened: Opened, asked: Sequence[Question], before: Choice, rechunk: bool
 ) -> Iterator[dict[int, ChannelScores]]:
     """The scores of all questions by size of chunks."""
     width = max(MOST_CANDIDATES, before.settings.candidates)

@@ -13,14 +13,15 @@ from typing import Any
 
 from index.search import Index
 from ingest.types import Span
-from rag.evaluation.checks import Asked, agrees, located, problem, supported
+from rag.evaluation.checks import Asked, agrees, problem, supported
 from rag.evaluation.drafts import Draft, write_drafts
+from rag.evaluation.entities import answer_spans
 from rag.evaluation.errors import EvaluationDataError
 from rag.evaluation.gold import Gold
 from rag.evaluation.passages import SourcePassage, source_passages
 from rag.evaluation.records import RecordFile
 from rag.evaluation.swapping import swaps
-from rag.evaluation.wording import answering, asking, parsed
+from rag.evaluation.wording import answering, asking, question_in
 from rag.generator import Chooser, Generator
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import build_prompt
@@ -33,10 +34,12 @@ _UNANSWERABLE = 0.25
 # A question whose passage is not among so many is marked hard.
 _EASY_RANK = 10
 _CHECKED_PASSAGES = 5
+# Answers that are asked for, one after the other, until a question about a passage is good.
+_TRIES = 3
 _PROMPT_TOKENS = 3000
-_WRITTEN = Sampling(temperature=0.0, max_tokens=120, seed=0)
+_WRITTEN = Sampling(temperature=0.0, max_tokens=80, seed=0, stop=("\n",))
 _SHORT = Sampling(temperature=0.0, max_tokens=40, seed=0, stop=("\n",))
-# A draft as JSON, or under "left_out" why there is none.
+# A draft as JSON, or under "left_out" why there is none, for each try.
 _Record = dict[str, Any]
 _LEFT_OUT = "left_out"
 
@@ -77,7 +80,7 @@ class QuestionWriter:
         with RecordFile(part, "question drafts", self._about()) as file:
             kept = self._answerable(file, count - unanswerable, lambda done: report(done, count))
             swapped = self._swapped(file, kept, unanswerable, lambda done: report(len(kept) + done, count))
-            left_out = Counter(record[_LEFT_OUT] for record in file.done.values() if _LEFT_OUT in record)
+            left_out = Counter(fault for record in file.done.values() for fault in record.get(_LEFT_OUT, ()))
         if not kept:
             reasons = ", ".join(f"{reason} ({times})" for reason, times in left_out.most_common())
             mend = f"Ingest documents with prose in {', '.join(self._languages)}, or use a larger generator"
@@ -109,31 +112,33 @@ class QuestionWriter:
         return kept
 
     def _question(self, passage: SourcePassage, asked: Asked) -> _Record:
-        """A question about a passage, or why there is none."""
-        language = passage.language
-        pair = parsed(self._reply(asking(passage.text, language), _WRITTEN))
-        if pair is None:
-            return {_LEFT_OUT: "no question and answer in the reply"}
-        question, answer = pair
-        span = located(answer, question, passage.text, language)
-        if span is None:
-            return {_LEFT_OUT: "answer not in the passage", "question": question, "answer": answer}
-        said = passage.text[span.start : span.end]
+        """A question about a passage, or why none of those tried is any good."""
+        faults = []
+        spans = answer_spans(passage.text, passage.language, f"{self._seed}:{passage.key}")
+        for span in spans[:_TRIES]:
+            question = question_in(self._reply(asking(passage.text, _said(passage, span), passage.language), _WRITTEN))
+            fault = self._fault(passage, question, span, asked)
+            if fault is None:
+                return asdict(self._draft(passage, question, span))
+            faults.append(fault)
+        return {_LEFT_OUT: faults or ["no name or number to ask for"]}
+
+    def _fault(self, passage: SourcePassage, question: str, span: Span, asked: Asked) -> str | None:
+        language, said = passage.language, _said(passage, span)
         fault = problem(question, said, passage.text, language)
         if fault is None and asked.has_like(question, language):
             fault = "like another question"
+        # Last, since it takes the generator seconds.
         if fault is None and not agrees(self._short_answer(passage.text, question, language), said, language):
             fault = "second answer differs"
-        if fault is not None:
-            return {_LEFT_OUT: fault, "question": question, "answer": said}
-        return asdict(self._draft(passage, question, span))
+        return fault
 
     def _draft(self, passage: SourcePassage, question: str, span: Span) -> Draft:
         start, end = passage.start + span.start, passage.start + span.end
         chunks = [hit.chunk for hit in self._index.search(question, _EASY_RANK)]
         return Draft(
             question=question,
-            answer=passage.text[span.start : span.end],
+            answer=_said(passage, span),
             answer_start=span.start,
             language=passage.language,
             source=passage.source,
@@ -164,7 +169,7 @@ class QuestionWriter:
         for swap in swaps(draft.question, draft.text, elsewhere, self._seed):
             if self._is_absent(swap.question, swap.replacement, draft.language):
                 return asdict(replace(draft, question=swap.question, exchanged=(swap.original, swap.replacement)))
-        return {_LEFT_OUT: "nothing to exchange that no document answers"}
+        return {_LEFT_OUT: ["nothing to exchange that no document answers"]}
 
     def _is_absent(self, question: str, needed: str, language: str) -> bool:
         """Whether no passage near the question supports an answer, by its words and by the generator's reading."""
@@ -185,6 +190,10 @@ class QuestionWriter:
 
     def _reply(self, messages: Sequence[Message], sampling: Sampling) -> str:
         return "".join(self._generator.stream(messages, sampling)).strip()
+
+
+def _said(passage: SourcePassage, span: Span) -> str:
+    return passage.text[span.start : span.end]
 
 
 def _done(file: RecordFile, key: str, make: Callable[[], _Record]) -> Draft | None:

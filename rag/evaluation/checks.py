@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from index.analysis import terms
 from ingest.language import detect_language
 from ingest.sentences import sentence_spans
-from ingest.types import Span
 from rag.evaluation.answers import contains, f1
 
 _QUESTION_WORDS = (4, 32)
@@ -24,7 +23,6 @@ _SELF_REFERENCE = re.compile(
     r"|\b(?:según|segundo|de acordo com|according to)\s+(?:el|la|o|a|the)\s+(?:autor[a]?|author|documento?|document)\b",
     re.IGNORECASE,
 )
-_TRAILING = " \t.,;:!?…\"'“”«»()[]"
 
 
 def problem(question: str, span: str, passage: str, language: str) -> str | None:
@@ -36,6 +34,7 @@ def problem(question: str, span: str, passage: str, language: str) -> str | None
         ("no question mark", not question.endswith("?")),
         ("too short", words < _QUESTION_WORDS[0] or len(asked) < 2),
         ("too long", words > _QUESTION_WORDS[1]),
+        ("answer not in the passage", not span.strip() or span not in passage),
         ("answer too long", len(span.split()) > _ANSWER_WORDS or len(span) > _ANSWER_CHARACTERS),
         ("answer in the question", bool(contains(question, [span], language))),
         ("about the text itself", _SELF_REFERENCE.search(question) is not None),
@@ -43,25 +42,6 @@ def problem(question: str, span: str, passage: str, language: str) -> str | None
         ("not about the passage", len(asked & known) < 2),
     )
     return next((name for name, holds in checks if holds), None)
-
-
-def located(answer: str, question: str, passage: str, language: str) -> Span | None:
-    """Where the answer stands in the passage, in the sentence closest to the question; None where it does not.
-
-    Upper and lower case may differ and punctuation around it is dropped; the span is what the passage says.
-    """
-    bare = answer.strip(_TRAILING)
-    if not bare:
-        return None
-    pattern = re.compile(rf"(?<!\w){re.escape(bare)}(?!\w)", re.IGNORECASE)
-    found = [Span(*match.span()) for match in pattern.finditer(passage)]
-    asked = set(terms(question, language))
-    sentences = [(span, set(terms(passage[span.start : span.end], language))) for span in sentence_spans(passage)]
-
-    def closeness(span: Span) -> int:
-        return max((len(asked & said) for at, said in sentences if at.start <= span.start < at.end), default=0)
-
-    return max(found, key=closeness, default=None)
 
 
 def agrees(prediction: str, span: str, language: str) -> bool:

@@ -9,7 +9,7 @@ from rag.types import Message
 
 @dataclass(frozen=True, slots=True)
 class _Wording:
-    """`ask` is the system prompt for questions, with one example; `answer` the one for short answers."""
+    """`ask` is the system prompt for questions and `answer` that for short answers; `example` serves both."""
 
     ask: str
     passage: str
@@ -22,10 +22,9 @@ class _Wording:
 _WORDINGS = {
     "es": _Wording(
         ask=(
-            "Escribes preguntas de examen sobre un texto. Escribe una sola pregunta en español que se entienda sin ver"
-            " el texto: nombra a las personas, lugares o cosas de las que trata, y no digas «el texto» ni «según el"
-            " autor». La respuesta son unas pocas palabras copiadas del texto, letra por letra, y no está en la"
-            " pregunta."
+            "Te dan un texto y una respuesta que está en él. Escribe una sola pregunta en español que tenga justo esa"
+            " respuesta y se entienda sin ver el texto: nombra a las personas, los lugares o las cosas de las que"
+            " trata. La pregunta no contiene la respuesta ni dice «el texto» o «según el autor»."
         ),
         passage="Texto",
         example=(
@@ -42,9 +41,9 @@ _WORDINGS = {
     ),
     "pt": _Wording(
         ask=(
-            "Você escreve perguntas de prova sobre um texto. Escreva uma única pergunta em português que se entenda sem"
-            " ver o texto: nomeie as pessoas, os lugares ou as coisas de que trata, e não diga «o texto» nem «segundo o"
-            " autor». A resposta são poucas palavras copiadas do texto, letra por letra, e não está na pergunta."
+            "Você recebe um texto e uma resposta que está nele. Escreva uma única pergunta em português que tenha"
+            " exatamente essa resposta e se entenda sem ver o texto: nomeie as pessoas, os lugares ou as coisas de que"
+            " trata. A pergunta não contém a resposta nem diz «o texto» ou «segundo o autor»."
         ),
         passage="Texto",
         example=(
@@ -61,10 +60,9 @@ _WORDINGS = {
     ),
     "en": _Wording(
         ask=(
-            "You write exam questions about a text. Write one question in English that can be understood without seeing"
-            ' the text: name the people, places or things that it is about, and do not say "the text" or "according to'
-            ' the author". The answer is a few words copied from the text, letter by letter, and is not in the'
-            " question."
+            "You are given a text and an answer that is in it. Write one question in English that has exactly this"
+            " answer and can be understood without seeing the text: name the people, places or things that it is about."
+            ' The question does not contain the answer, nor "the text" or "according to the author".'
         ),
         passage="Text",
         example=(
@@ -80,20 +78,20 @@ _WORDINGS = {
         ),
     ),
 }
-_QUESTION = re.compile(r"^\W*(?:pregunta|pergunta|question)\W*?:\W*?(\S.*)$", re.IGNORECASE | re.MULTILINE)
-_REPLY = re.compile(r"^\W*(?:respuesta|resposta|answer)\W*?:\s*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+# Before the question a model may repeat the label of the example.
+_LABEL = re.compile(r"^\W*(?:pregunta|pergunta|question)\s*:\s*", re.IGNORECASE)
 _AROUND = ' \t\r"“”«»*`'
 
 
-def asking(passage: str, language: str) -> tuple[Message, ...]:
-    """The request for a question about a passage, after one example."""
+def asking(passage: str, answer: str, language: str) -> tuple[Message, ...]:
+    """The request for a question about a passage that has this answer, after one example."""
     words = _WORDINGS[language]
     text, question, reply = words.example
     return (
         Message("system", words.ask),
-        Message("user", f"{words.passage}: {text}"),
-        Message("assistant", f"{words.question}: {question}\n{words.reply}: {reply}"),
-        Message("user", f"{words.passage}: {passage}"),
+        Message("user", f"{words.passage}: {text}\n{words.reply}: {reply}"),
+        Message("assistant", f"{words.question}: {question}"),
+        Message("user", f"{words.passage}: {passage}\n{words.reply}: {answer}"),
     )
 
 
@@ -109,9 +107,7 @@ def answering(passage: str, question: str, language: str) -> tuple[Message, ...]
     )
 
 
-def parsed(reply: str) -> tuple[str, str] | None:
-    """Question and answer of a reply, None where either is missing."""
-    question, answer = _QUESTION.search(reply), _REPLY.search(reply)
-    if question is None or answer is None:
-        return None
-    return question[1].strip(_AROUND), answer[1].strip(_AROUND)
+def question_in(reply: str) -> str:
+    """The question that a reply begins with; empty when it says nothing."""
+    lines = _LABEL.sub("", reply.strip()).splitlines()
+    return lines[0].strip(_AROUND) if lines else ""

@@ -128,3 +128,30 @@ def test_files_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         contents.append({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
     assert contents[0] == contents[1]
     assert len(contents[0]) >= 4
+
+
+def test_coverage_is_the_weighted_share_of_the_questions_terms() -> None:
+    texts = ["gato negro gato gato", "perro negro", "gato blanco y perro", "barco"]
+    index = LexicalIndex([LexicalShard.build([(text, "es") for text in texts])], ["es"])
+    rare, twice = (np.log1p((4 - n + 0.5) / (n + 0.5)) for n in (0, 2))
+    found = index.coverage("¿gato, negro o elefante?", np.arange(4))
+    total = 2 * twice + rare
+    np.testing.assert_allclose(found, [2 * twice / total, twice / total, twice / total, 0], rtol=1e-6)
+    np.testing.assert_array_equal(index.coverage("¿gato, negro o elefante?", np.array([3, 0])), found[[3, 0]])
+    assert index.coverage("", np.arange(4)).tolist() == [0.0] * 4
+    assert index.coverage("gato", np.zeros(0, np.int64)).shape == (0,)
+
+
+def test_coverage_does_not_depend_on_the_shards() -> None:
+    passages = [("gatos negros", "es"), ("o gato preto", "pt"), ("black cats", "en"), ("un perro", "es"), ("gato", "es")]
+    whole = LexicalIndex([LexicalShard.build(passages)], ["en", "es", "pt"])
+    parts = LexicalIndex(
+        [LexicalShard.build(passages[:2]), LexicalShard.build(passages[2:3]), LexicalShard.build(passages[3:])],
+        ["en", "es", "pt"],
+    )
+    for question in ("gatos negros", "black cats", "perro", "o gato"):
+        np.testing.assert_array_equal(
+            whole.coverage(question, np.arange(5)), parts.coverage(question, np.arange(5))
+        )
+    # Of the languages the one that covers most counts: "cats" is no stem of a Spanish passage, but of the English one.
+    assert whole.coverage("black cats", np.array([2])) == pytest.approx(1.0)

@@ -266,5 +266,5 @@ class TestArchives:
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     deep = ODT.replace("<text:section>", "<text:section>" * 5000).replace("</text:section>", "</text:section>" * 5000)
-    with pytest.raises(UnreadableFileError, match=r"content\.xml.*nested too deeply"):
+    with pytest.raises(UnreadableFileError, match="is nested too deeply"):
         read(make_odt(tmp_path / "a.odt", deep), max_bytes=LIMIT)

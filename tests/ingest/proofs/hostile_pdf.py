@@ -33,6 +33,7 @@ def pdf_cases() -> Iterator[Case]:
     yield "xref-stream.pdf", _pdf_xref_stream, "unreadable"
     yield "previous.pdf", _pdf_previous, f"{READ} unreadable"
     yield "length.pdf", lambda: _pdf_replaced(b"/Length 4", b"/Length 99999999999994"), f"{READ} unreadable empty"
+    yield "rebuilt.pdf", _pdf_rebuilt, "timeout unreadable"
     yield "dots.pdf", _pdf_dots, READ
 
 
@@ -89,6 +90,12 @@ def _pdf_xref_stream() -> bytes:
 def _pdf_previous() -> bytes:
     whole = pdf_page(pdf_stream(TEXT_ON_PAGE))
     return whole.replace(b"/Size 6", b"/Size 6/Prev %d" % whole.index(b"xref\n0"))
+
+
+def _pdf_rebuilt() -> bytes:
+    """Thousands of streams without an end and no table of them, which PDFium looks for in their number squared."""
+    broken = pdf_stream(TEXT_ON_PAGE * 20).replace(b"endstream", b"")
+    return b"%PDF-1.7\n" + b"".join(b"%d 0 obj\n%s\nendobj\n" % (number % 9 + 1, broken) for number in range(4000))
 
 
 def _pdf_dots() -> bytes:

@@ -23,7 +23,17 @@ LIMIT_S = 10.0
 ELSEWHERE = Path("/")  # replaced by the test's own paths; the names of the cases do not depend on them
 NAMES = [name for name, _, _ in cases(ELSEWHERE, 0)]
 # What takes seconds, or needs the gigabyte that a reader has.
-COSTLY = ("huge.docx", "sheets.xlsx", "wide.xlsx", "far.xlsx", "forms.pdf", "pages.pdf", "states.pdf", "columns.csv")
+COSTLY = (
+    "huge.docx",
+    "sheets.xlsx",
+    "wide.xlsx",
+    "far.xlsx",
+    "forms.pdf",
+    "pages.pdf",
+    "rebuilt.pdf",
+    "states.pdf",
+    "columns.csv",
+)
 
 
 @pytest.fixture(scope="module")
