@@ -19,7 +19,7 @@ class Hit:
     `source` is the file that the chunk comes from, the first in the collection when several have the same content;
     `language` (ISO 639-1) and `metadata` are its document's.
     `dense` is the cosine similarity to the question and `lexical` the BM25 score. `rerank` is the score of the second
-    stage, which then decides the order, None for a hit that it was not asked about; those follow, ordered by `score`.
+    stage, where there is one. It decides the order; hits too far behind to be read have None and follow.
     On the channel "external" another program ranked, and the scores say nothing beyond the order.
     """
 

@@ -139,7 +139,12 @@ class Fuente:
         """How the channels of search are combined."""
         section = self.config.retrieval
         return SearchSettings(
-            section.channel, section.fusion, section.dense_weight, section.candidates, section.rerank_candidates
+            channel=section.channel,
+            fusion=section.fusion,
+            dense_weight=section.dense_weight,
+            candidates=section.candidates,
+            rerank_candidates=section.rerank_candidates,
+            rerank_margin=section.rerank_margin,
         )
 
     def answer_settings(self) -> dict[str, str]:

@@ -1,28 +1,32 @@
 """The command that tunes retrieval."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from index.search import SearchSettings
 from rag.cli.library import prepare_missing
 from rag.cli.options import IndexOption, JsonOption, configured
 from rag.cli.progress import count_progress, sync_progress
 from rag.cli.question_sets import Opened, open_set
 from rag.cli.rendering import notes, out, print_json
 from rag.evaluation.bootstrap import Interval
-from rag.evaluation.channels import ChannelScores
+from rag.evaluation.channels import ChannelScores, Ranks, searched_ranks
+from rag.evaluation.documents import moved_to
+from rag.evaluation.harness import Harness
 from rag.evaluation.questions import Question
 from rag.evaluation.rechunking import recut
 from rag.evaluation.report import as_json
 from rag.evaluation.toml_file import toml_editor, write_keys
-from rag.evaluation.tuning import MOST_CANDIDATES, Choice, Tuned, optimiser
+from rag.evaluation.tuning import MOST_CANDIDATES, NO_RERANK, Choice, Searches, Tuned, optimiser
 from rag.evaluation.tuning import tune as tune_settings
 
 _CHUNK_TOKENS = (96, 160, 256, 384)
+_USUAL_RERANK = "auto"
 
 
 def tune(
@@ -48,10 +52,14 @@ def tune(
     if rechunk and not (opened.own or chunked):
         raise ValueError(f"{questions}: its paragraphs are passages that are not cut. Give --chunked with --rechunk")
     asked = opened.answerable(None, seed)
-    before = Choice(fuente.search_settings(), fuente.config.ingest.chunk_tokens)
-    with _scores(opened, asked, before, rechunk) as scores, count_progress("trying") as progress:
+    reranks = _reranks(opened.harness)
+    present = reranks[-1] if fuente.config.retrieval.rerank != NO_RERANK else NO_RERANK
+    before = Choice(fuente.search_settings(), fuente.config.ingest.chunk_tokens, present)
+    with _searches(opened, asked, before, reranks, rechunk) as searches, count_progress("trying") as progress:
         k = fuente.config.retrieval.k
-        tuned = tune_settings(scores, asked, before, k=k, trials=trials, seed=seed, progress=progress)
+        tuned = tune_settings(
+            searches, asked, before, reranks=reranks, k=k, trials=trials, seed=seed, progress=progress
+        )
     if tuned.is_better:
         write_keys(output, tuned.changes())
     if json:
@@ -60,11 +68,19 @@ def tune(
         _show(tuned, output)
 
 
+def _reranks(harness: Harness) -> list[str]:
+    """The second stages to try: none, and the configured one, or the usual where none is configured."""
+    configured_one = harness.fuente.config.retrieval.rerank
+    wanted = _USUAL_RERANK if configured_one == NO_RERANK else configured_one
+    reranker = moved_to(harness.fuente, harness.index.folder, rerank=wanted).index.reranker
+    return [NO_RERANK] if reranker is None else [NO_RERANK, wanted]
+
+
 @contextmanager
-def _scores(
-    opened: Opened, asked: Sequence[Question], before: Choice, rechunk: bool
-) -> Iterator[dict[int, ChannelScores]]:
-    """The scores of all questions by size of chunks."""
+def _searches(
+    opened: Opened, asked: Sequence[Question], before: Choice, reranks: Sequence[str], rechunk: bool
+) -> Iterator[dict[int, Searches]]:
+    """What is searched, by size of chunks."""
     width = max(MOST_CANDIDATES, before.settings.candidates)
     with tempfile.TemporaryDirectory(prefix="fuente-tune-") as folder:
         found = {}
@@ -74,8 +90,21 @@ def _scores(
                 with sync_progress() as progress:
                     harness = recut(harness, Path(folder) / str(size), size, progress=progress)
             with count_progress(f"searching, {size} tokens a chunk") as counted:
-                found[size] = ChannelScores.of(harness, asked, width=width, progress=counted)
+                channels = ChannelScores.of(harness, asked, width=width, progress=counted)
+            found[size] = Searches(channels, _second_stage(harness, asked, reranks[-1]))
         yield found
+
+
+def _second_stage(harness: Harness, asked: Sequence[Question], rerank: str) -> Callable[[SearchSettings], Ranks] | None:
+    if rerank == NO_RERANK:
+        return None
+    index = moved_to(harness.fuente, harness.index.folder, rerank=rerank).index
+
+    def ranks(settings: SearchSettings) -> Ranks:
+        with count_progress(f"comparing {settings.rerank_candidates} a question anew") as progress:
+            return searched_ranks(index, harness.name, asked, settings, progress)
+
+    return ranks
 
 
 def _show(tuned: Tuned, output: Path) -> None:

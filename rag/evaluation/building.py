@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from index.search import Index
+from index.types import Hit
 from ingest.types import Span
 from rag.evaluation.checks import Asked, agrees, problem, supported
 from rag.evaluation.drafts import Draft, write_drafts
@@ -20,7 +21,7 @@ from rag.evaluation.errors import EvaluationDataError
 from rag.evaluation.gold import Gold
 from rag.evaluation.passages import SourcePassage, source_passages
 from rag.evaluation.records import RecordFile
-from rag.evaluation.swapping import swaps
+from rag.evaluation.swapping import Swap, swaps
 from rag.evaluation.wording import answering, asking, question_in
 from rag.generator import Chooser, Generator
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
@@ -33,7 +34,9 @@ Progress = Callable[[int, int], None]
 _UNANSWERABLE = 0.25
 # A question whose passage is not among so many is marked hard.
 _EASY_RANK = 10
-_CHECKED_PASSAGES = 5
+_CHECKED_PASSAGES = 3
+# In log-odds of a yes.
+_DOUBT = 0.5
 # Answers that are asked for, one after the other, until a question about a passage is good.
 _TRIES = 3
 _PROMPT_TOKENS = 3000
@@ -167,23 +170,31 @@ class QuestionWriter:
     def _variant(self, draft: Draft, kept: Sequence[Draft]) -> _Record:
         elsewhere = [other.text for other in kept if other.document_id != draft.document_id]
         for swap in swaps(draft.question, draft.text, elsewhere, self._seed):
-            if self._is_absent(swap.question, swap.replacement, draft.language):
+            if self._is_absent(swap, draft):
                 return asdict(replace(draft, question=swap.question, exchanged=(swap.original, swap.replacement)))
         return {_LEFT_OUT: ["nothing to exchange that no document answers"]}
 
-    def _is_absent(self, question: str, needed: str, language: str) -> bool:
+    def _is_absent(self, swap: Swap, draft: Draft) -> bool:
         """Whether no passage near the question supports an answer, by its words and by the generator's reading."""
-        hits = self._index.search(question, _EASY_RANK)
-        if supported(question, needed, [(hit.chunk.text, hit.language) for hit in hits]):
+        hits = self._index.search(swap.question, _EASY_RANK)
+        if supported(swap.question, swap.replacement, [(hit.chunk.text, hit.language) for hit in hits]):
             return False
         nearest = hits[:_CHECKED_PASSAGES]
         if not isinstance(self._generator, Chooser):
             texts = "\n\n".join(hit.chunk.text for hit in nearest)
-            return NO_ANSWER in self._short_answer(texts, question, language)
+            return NO_ANSWER in self._short_answer(texts, swap.question, draft.language)
+        # A small model says yes too easily, but less so than to the question that does have an answer there.
+        doubtful, sure = (
+            self._answered_odds(self._generator, question, nearest, draft.language)
+            for question in (swap.question, draft.question)
+        )
+        return doubtful <= sure - _DOUBT
+
+    def _answered_odds(self, chooser: Chooser, question: str, hits: Sequence[Hit], language: str) -> float:
         counted = self._generator.count_tokens
-        prompt = build_prompt(question, nearest, language, max_tokens=_PROMPT_TOKENS, count_tokens=counted)
+        prompt = build_prompt(question, hits, language, max_tokens=_PROMPT_TOKENS, count_tokens=counted)
         words = phrases(language)
-        return self._generator.log_odds(prompt.check, words.yes, words.no) < 0
+        return chooser.log_odds(prompt.check, words.yes, words.no)
 
     def _short_answer(self, text: str, question: str, language: str) -> str:
         return self._reply(answering(text, question, language), _SHORT)

@@ -69,14 +69,10 @@ class ChannelScores:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def of_questions(self, chosen: NDArray[np.intp]) -> Self:
-        """The part of some questions."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name in _PADS})
-
     def ranks(self, settings: SearchSettings) -> Ranks:
         """The rank (Q,) from 1 of the first hit that answers each question, infinity beyond the first ten.
 
-        They are those of `Index.search` with these settings.
+        They are those of `Index.search` with these settings, without a second stage.
 
         Raises: ValueError for more candidates than were asked for.
         """
@@ -103,6 +99,28 @@ class ChannelScores:
         if settings.fusion == "mix":
             return mixed(self.standard_dense, self.standard_lexical, settings.dense_weight), taken
         return np.stack([_fused(*row) for row in zip(self.dense, self.lexical, taken, strict=True)]), taken
+
+
+def searched_ranks(
+    index: Index,
+    name: Name,
+    questions: Sequence[Question],
+    settings: SearchSettings,
+    progress: Callable[[int, int], None] | None = None,
+) -> Ranks:
+    """The same ranks (Q,) by searching, which takes longer and has the second stage, where the index has one."""
+    ranks: list[float] = []
+    for start in range(0, len(questions), _AT_ONCE):
+        if progress:
+            progress(start, len(questions))
+        batch = questions[start : start + _AT_ONCE]
+        found = index.search_many([question.text for question in batch], DEPTH, settings=settings)
+        ranks += [_rank(name, *pair) for pair in zip(batch, found, strict=True)]
+    return np.array(ranks, np.float64)
+
+
+def _rank(name: Name, question: Question, hits: Sequence[Hit]) -> float:
+    return next((float(hit.rank) for hit in hits if name(question, hit) in question.relevant_ids), np.inf)
 
 
 @dataclass(frozen=True, slots=True)

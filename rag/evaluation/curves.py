@@ -3,20 +3,28 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from index.search import SearchSettings
+from index.search import Index, SearchSettings
 from rag.evaluation.bootstrap import bootstrap_mean
-from rag.evaluation.channels import DEPTH, ChannelScores, Ranks
+from rag.evaluation.channels import DEPTH, ChannelScores, Ranks, searched_ranks
 from rag.evaluation.harness import Harness
 from rag.evaluation.questions import Question, sampled
 
 # Of each setting so many searches are timed.
 _TIMED = 40
-_WEIGHTS = (0.3, 0.5, 0.7, 0.9)
+CONFIGURED = "configured"
+# Ways of searching without a second stage.
+_WAYS = {
+    "dense": SearchSettings("dense"),
+    "lexical": SearchSettings("lexical"),
+    "rrf": SearchSettings(fusion="rrf"),
+    **{f"mix {weight}": SearchSettings(dense_weight=weight) for weight in (0.3, 0.5, 0.7, 0.9)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +71,21 @@ def curves(
     progress: Callable[[int, int], None] | None = None,
 ) -> Curves:
     """Measures the answerable `questions` on the index of a harness; recall is at most that of ten passages."""
-    configured = harness.index.settings
+    configured, depth = harness.index.settings, min(k, DEPTH)
     scores = ChannelScores.of(harness, questions, width=max(100, configured.candidates), progress=progress)
-    depth = min(k, DEPTH)
-    alone = {"dense": SearchSettings("dense"), "lexical": SearchSettings("lexical"), "configured": configured}
-    ranks = {name: scores.ranks(settings) for name, settings in alone.items()}
+    ranks = {name: scores.ranks(settings) for name, settings in _WAYS.items()}
+    ranks[CONFIGURED] = searched_ranks(harness.index, harness.name, questions, configured, progress)
     clusters = [question.paragraph_id for question in questions]
+    timed = [question.text for question in sampled(questions, min(_TIMED, len(questions)), seed)]
+    with closing(Index(harness.index.folder, harness.index.embedder)) as first_stage:
+        times = {name: _milliseconds(first_stage, settings, timed, depth) for name, settings in _WAYS.items()}
+    times[CONFIGURED] = _milliseconds(harness.index, configured, timed, depth)
     return Curves(
         k=depth,
         questions=len(questions),
-        recall={name: _recall(found, clusters, seed) for name, found in ranks.items()},
+        recall={name: _recall(ranks[name], clusters, seed) for name in ("dense", "lexical", CONFIGURED)},
         channels=_channels(ranks["dense"], ranks["lexical"], depth),
-        settings=[
-            _setting(name, settings, harness, scores, questions, depth, seed)
-            for name, settings in _ways(configured).items()
-        ],
+        settings=[SettingPoint(name, float((ranks[name] <= depth).mean()), times[name]) for name in ranks],
     )
 
 
@@ -99,33 +107,10 @@ def _channels(dense: Ranks, lexical: Ranks, k: int) -> dict[str, float]:
     }
 
 
-def _ways(configured: SearchSettings) -> dict[str, SearchSettings]:
-    """Ways of searching by name, the configured one last."""
-    mixes = {f"mix {weight}": SearchSettings(dense_weight=weight) for weight in _WEIGHTS}
-    ways = {"dense": SearchSettings("dense"), "lexical": SearchSettings("lexical"), "rrf": SearchSettings(fusion="rrf")}
-    return {**ways, **mixes, "configured": configured}
-
-
-def _setting(
-    name: str,
-    settings: SearchSettings,
-    harness: Harness,
-    scores: ChannelScores,
-    questions: Sequence[Question],
-    k: int,
-    seed: int,
-) -> SettingPoint:
-    known = replace(settings, candidates=min(settings.candidates, scores.width))
-    recall = float((scores.ranks(known) <= k).mean())
-    return SettingPoint(name, recall, _milliseconds(settings, harness, questions, k, seed))
-
-
-def _milliseconds(
-    settings: SearchSettings, harness: Harness, questions: Sequence[Question], k: int, seed: int
-) -> float:
+def _milliseconds(index: Index, settings: SearchSettings, questions: Sequence[str], k: int) -> float:
     times = []
-    for question in sampled(questions, min(_TIMED, len(questions)), seed):
+    for question in questions:
         started = time.perf_counter()
-        harness.index.search(question.text, k, settings=settings)
+        index.search(question, k, settings=settings)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)

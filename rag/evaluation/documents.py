@@ -31,12 +31,14 @@ def over_documents(fuente: Fuente, question_set: QuestionSet, folder: Path) -> H
     return over_golds(moved, golds)
 
 
-def moved_to(fuente: Fuente, index: Path, *, chunk_tokens: int | None = None) -> Fuente:
-    """The application as it is, over another index."""
-    ingest = fuente.config.ingest
+def moved_to(fuente: Fuente, index: Path, *, chunk_tokens: int | None = None, rerank: str | None = None) -> Fuente:
+    """The application over another index, with another size of chunks or another second stage where that is given."""
+    ingest, retrieval = fuente.config.ingest, fuente.config.retrieval
     if chunk_tokens is not None:
         ingest = ingest.model_copy(update={"chunk_tokens": chunk_tokens})
-    config = fuente.config.model_copy(update={"index": index, "ingest": ingest})
+    if rerank is not None:
+        retrieval = retrieval.model_copy(update={"rerank": rerank})
+    config = fuente.config.model_copy(update={"index": index, "ingest": ingest, "retrieval": retrieval})
     return Fuente(config, embedder=fuente.embedder)
 
 

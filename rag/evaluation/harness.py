@@ -72,7 +72,7 @@ def over_paragraphs(fuente: Fuente, question_set: QuestionSet, folder: Path) -> 
     place = folder / key_of(fuente.identity(), "paragraphs", documents)
     with IndexWriter(place, fuente.embedder, whole_document, fuente.identity()) as writer:
         writer.add(documents)
-    return Harness(fuente, Index(place, fuente.embedder, fuente.search_settings()), lambda _, hit: hit.source)
+    return Harness(fuente, fuente.open_index(place), lambda _, hit: hit.source)
 
 
 def over_golds(fuente: Fuente, golds: Golds) -> Harness:

@@ -5,13 +5,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rag.evaluation.curves import Curves
+from rag.evaluation.curves import CONFIGURED, Curves
 from rag.evaluation.errors import ExtraMissingError
 
 # Of Okabe and Ito's palette, which colour-blind people tell apart.
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072b2", "#d55e00", "#009e73", "#8a8a8a"
 _LINES = {
-    "configured": (_BLUE, "as configured", "-", "o"),
+    CONFIGURED: (_BLUE, "as configured", "-", "o"),
     "dense": (_ORANGE, "dense alone", "--", "s"),
     "lexical": (_GREEN, "lexical alone", ":", "^"),
 }
@@ -72,7 +72,7 @@ def _channels(axes: Any, curves: Curves) -> None:
 
 def _latency(axes: Any, curves: Curves) -> None:
     for point in curves.settings:
-        is_configured = point.name == "configured"
+        is_configured = point.name == CONFIGURED
         colour, marker, size = (_ORANGE, "*", 160) if is_configured else (_BLUE, "o", 36)
         axes.scatter(point.milliseconds, point.recall, color=colour, marker=marker, s=size, zorder=3 - is_configured)
         axes.annotate(point.name, (point.milliseconds, point.recall), xytext=(5, 4), textcoords="offset points")

@@ -1,7 +1,7 @@
 """Searches the settings of retrieval on one half of a question set and judges them on the other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import Any, cast
 
@@ -14,7 +14,10 @@ from rag.evaluation.channels import DEPTH, ChannelScores, Ranks
 from rag.evaluation.errors import ExtraMissingError, TooFewQuestionsError
 from rag.evaluation.questions import Question, sampled
 
+NO_RERANK = "none"
 MOST_CANDIDATES = 200
+# Each is one search of all questions with the second stage, which takes longer than all trials without it.
+_RERANK_CANDIDATES = (10, 20, 40)
 _FEWEST_QUESTIONS = 20
 # A question may need more than one passage, which a set of single answers does not show.
 _FEWEST_PASSAGES = 3
@@ -24,16 +27,34 @@ _RECALL_TO_SPARE = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is tried: how channels are combined, and how large chunks are."""
+    """What is tried: how channels are combined, how large chunks are, and the second stage, by its name or "none"."""
 
     settings: SearchSettings
     chunk_tokens: int
+    rerank: str = NO_RERANK
 
     def sections(self) -> dict[str, dict[str, Any]]:
         """By section of the configuration."""
-        settings = self.settings
-        retrieval = {name: getattr(settings, name) for name in ("channel", "fusion", "dense_weight", "candidates")}
+        retrieval = {**asdict(self.settings), "rerank": self.rerank}
         return {"retrieval": retrieval, "ingest": {"chunk_tokens": self.chunk_tokens}}
+
+
+class Searches:
+    """The ranks of all questions in one index: those of both channels at once, those of the second stage on demand."""
+
+    def __init__(self, channels: ChannelScores, reranked: Callable[[SearchSettings], Ranks] | None = None) -> None:
+        """`reranked` searches with the second stage; each of its settings is asked for once."""
+        self._channels = channels
+        self._reranked = reranked
+        self._known: dict[SearchSettings, Ranks] = {}
+
+    def ranks(self, choice: Choice) -> Ranks:
+        """The rank (Q,) of each question; infinity for what is not among the first ten."""
+        if choice.rerank == NO_RERANK or self._reranked is None:
+            return self._channels.ranks(choice.settings)
+        if choice.settings not in self._known:
+            self._known[choice.settings] = self._reranked(choice.settings)
+        return self._known[choice.settings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +95,27 @@ class Tuned:
 
 
 def tune(
-    scores: Mapping[int, ChannelScores],
+    searches: Mapping[int, Searches],
     questions: Sequence[Question],
     before: Choice,
     *,
+    reranks: Sequence[str] = (NO_RERANK,),
     k: int,
     trials: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tuned:
-    """The best of `trials` choices. `scores` are those of the answerable `questions` by size of chunks.
+    """The best of `trials` choices. `searches` are those of the answerable `questions` by size of chunks, `reranks` the
+    second stages to try.
 
     Raises: TooFewQuestionsError, ExtraMissingError.
     """
     tuning, held = halves(questions, seed)
-    half = {size: part.of_questions(tuning) for size, part in scores.items()}
-    objective = Objective(half)
-    tried = _trials(objective, before, list(scores), trials, seed, progress)
+    objective = Objective(searches, tuning)
+    tried = _trials(objective, before, reranks, trials, seed, progress)
     choice = _least_changed(objective, before, max(tried, key=lambda pair: pair[1])[0])
-    old, new = (scores[one.chunk_tokens].of_questions(held).ranks(one.settings) for one in (before, choice))
-    passages = _passages(half[choice.chunk_tokens].ranks(choice.settings))
+    old, new = (searches[one.chunk_tokens].ranks(one)[held] for one in (before, choice))
+    passages = _passages(searches[choice.chunk_tokens].ranks(choice)[tuning])
     if k > DEPTH or _found(new, passages).mean() < _found(old, k).mean():
         passages = k
     clusters = [questions[place].paragraph_id for place in held]
@@ -140,10 +162,11 @@ def reciprocal(ranks: Ranks) -> FloatArray:
 class Objective:
     """MRR@10 of a choice on the questions to tune on."""
 
-    scores: Mapping[int, ChannelScores]
+    searches: Mapping[int, Searches]
+    questions: IndexArray
 
     def __call__(self, choice: Choice) -> float:
-        return float(reciprocal(self.scores[choice.chunk_tokens].ranks(choice.settings)).mean())
+        return float(reciprocal(self.searches[choice.chunk_tokens].ranks(choice)[self.questions]).mean())
 
 
 def optimiser() -> Any:
@@ -157,7 +180,7 @@ def optimiser() -> Any:
 def _trials(
     objective: Objective,
     before: Choice,
-    sizes: list[int],
+    reranks: Sequence[str],
     trials: int,
     seed: int,
     progress: Callable[[int, int], None] | None,
@@ -167,7 +190,7 @@ def _trials(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     tried = [(before, objective(before))]
-    usual = SearchSettings()
+    usual, sizes = SearchSettings(), list(objective.searches)
     study.enqueue_trial(
         {"fusion": usual.fusion, "dense_weight": usual.dense_weight, "candidates": usual.candidates},
         skip_if_exists=True,
@@ -176,25 +199,38 @@ def _trials(
         if progress:
             progress(number, trials)
         trial = study.ask()
-        choice = _suggested(trial, sizes)
+        choice = _suggested(trial, before, sizes, reranks)
         tried.append((choice, objective(choice)))
         study.tell(trial, tried[-1][1])
     return tried
 
 
-def _suggested(trial: Any, sizes: list[int]) -> Choice:
+def _suggested(trial: Any, before: Choice, sizes: Sequence[int], reranks: Sequence[str]) -> Choice:
+    size = trial.suggest_categorical("chunk_tokens", sizes) if len(sizes) > 1 else sizes[0]
+    rerank = trial.suggest_categorical("rerank", reranks) if len(reranks) > 1 else reranks[0]
+    if rerank != NO_RERANK:
+        # It orders all of the first ten anew, so how the channels are combined no longer matters.
+        usual = SearchSettings()
+        settings = replace(
+            usual,
+            candidates=max(usual.candidates, before.settings.candidates),
+            rerank_candidates=trial.suggest_categorical("rerank_candidates", _RERANK_CANDIDATES),
+        )
+        return Choice(settings, size, rerank)
     fusion = trial.suggest_categorical("fusion", ["mix", "rrf"])
     # Two decimals say all that a set of some hundred questions can tell.
     weight = trial.suggest_float("dense_weight", 0.0, 1.0, step=0.01) if fusion == "mix" else 0.7
     candidates = trial.suggest_int("candidates", DEPTH, MOST_CANDIDATES, log=True)
-    size = trial.suggest_categorical("chunk_tokens", sizes) if len(sizes) > 1 else sizes[0]
-    return Choice(SearchSettings("fused", fusion, round(weight, 2), candidates), size)
+    settings = SearchSettings("fused", fusion, round(weight, 2), candidates, before.settings.rerank_candidates)
+    return Choice(settings, size)
 
 
 def _least_changed(objective: Objective, before: Choice, best: Choice) -> Choice:
     """The choice with every key put back whose change gains nothing on the tuning half."""
     value = objective(best)
-    for name in ("candidates", "dense_weight", "fusion", "channel"):
+    names = ("rerank_candidates", "candidates", "dense_weight", "fusion", "channel")
+    # With a second stage each of these is a search of its own, so only what cannot matter there is put back.
+    for name in names if best.rerank == NO_RERANK else ("dense_weight", "fusion"):
         back = replace(best, settings=replace(best.settings, **{name: getattr(before.settings, name)}))
         if objective(back) >= value:
             best = back

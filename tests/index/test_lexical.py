@@ -132,7 +132,7 @@ def test_files_do_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
 
 def test_coverage_is_the_weighted_share_of_the_questions_terms() -> None:
     texts = ["gato negro gato gato", "perro negro", "gato blanco y perro", "barco"]
-    index = LexicalIndex([LexicalShard.build([(text, "es") for text in texts])], ["es"])
+    index = built([(text, "es") for text in texts])
     rare, twice = (np.log1p((4 - n + 0.5) / (n + 0.5)) for n in (0, 2))
     found = index.coverage("¿gato, negro o elefante?", np.arange(4))
     total = 2 * twice + rare
@@ -143,15 +143,10 @@ def test_coverage_is_the_weighted_share_of_the_questions_terms() -> None:
 
 
 def test_coverage_does_not_depend_on_the_shards() -> None:
-    passages = [("gatos negros", "es"), ("o gato preto", "pt"), ("black cats", "en"), ("un perro", "es"), ("gato", "es")]
-    whole = LexicalIndex([LexicalShard.build(passages)], ["en", "es", "pt"])
-    parts = LexicalIndex(
-        [LexicalShard.build(passages[:2]), LexicalShard.build(passages[2:3]), LexicalShard.build(passages[3:])],
-        ["en", "es", "pt"],
-    )
+    spanish = [("gatos negros", "es"), ("un perro", "es"), ("gato", "es")]
+    passages = [*spanish, ("o gato preto", "pt"), ("black cats", "en")]
+    whole, parts = built(passages), built(passages[:2], passages[2:3], passages[3:])
     for question in ("gatos negros", "black cats", "perro", "o gato"):
-        np.testing.assert_array_equal(
-            whole.coverage(question, np.arange(5)), parts.coverage(question, np.arange(5))
-        )
-    # Of the languages the one that covers most counts: "cats" is no stem of a Spanish passage, but of the English one.
-    assert whole.coverage("black cats", np.array([2])) == pytest.approx(1.0)
+        np.testing.assert_array_equal(whole.coverage(question, np.arange(5)), parts.coverage(question, np.arange(5)))
+    # Of the languages the one that covers most counts: "cats" is stemmed as the English passage was.
+    assert whole.coverage("black cats", np.array([4])) == pytest.approx(1.0)

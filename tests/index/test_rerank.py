@@ -45,7 +45,7 @@ def stems(hits: Sequence[Hit]) -> list[str]:
 def test_the_second_stage_decides_the_order_alone(built: Library) -> None:
     plain = {hit.chunk.id: hit for hit in opened(built, None).search(QUESTION, 10)}
     assert all(hit.rerank is None for hit in plain.values())
-    hits = opened(built, Scripted(lambda text: float("perro" in text))).search(QUESTION, 10)
+    hits = opened(built, Scripted(lambda text: float("perro" in text)), rerank_margin=99.0).search(QUESTION, 10)
     assert (stems(hits)[0], hits[0].rerank) == ("perro", 1.0)
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
     for hit in hits:
@@ -55,31 +55,54 @@ def test_the_second_stage_decides_the_order_alone(built: Library) -> None:
         )  # fmt: skip
 
 
-def test_equal_scores_keep_the_order_of_the_first_stage(built: Library) -> None:
-    hits = opened(built, Scripted(lambda text: 0.5)).search(QUESTION, 10)
-    assert [hit.chunk.id for hit in hits] == [hit.chunk.id for hit in opened(built, None).search(QUESTION, 10)]
+def test_equal_scores_keep_the_more_promising_first(built: Library) -> None:
+    equal = opened(built, Scripted(lambda text: 0.5)).search(QUESTION, 10)
+    alone = opened(built, Scripted(len), rerank_candidates=1).search(QUESTION, 10)
+    assert [hit.chunk.id for hit in equal] == [hit.chunk.id for hit in alone]
 
 
-def test_what_is_no_candidate_follows_in_the_order_of_the_first_stage(library: Library) -> None:
+def numbered(library: Library) -> None:
     library.write(**{f"f{n}": f"texto número {n} " + "agua " * n for n in range(9)})
     library.sync()
-    first = [hit.chunk.id for hit in opened(library, None).search("agua", 9)]
-    reranker = Scripted(len)
-    hits = opened(library, reranker, rerank_candidates=4).search("agua", 9)
-    (_, candidates), = reranker.asked
+
+
+def test_what_is_no_candidate_follows(library: Library) -> None:
+    numbered(library)
+    promising = [hit.chunk.id for hit in opened(library, Scripted(len), rerank_candidates=1).search("agua", 9)]
+    reranker = Scripted(lambda text: -len(text))
+    hits = opened(library, reranker, rerank_candidates=4, rerank_margin=99.0).search("agua", 9)
+    ((_, candidates),) = reranker.asked
     assert len(candidates) == 4
-    assert [hit.rerank is None for hit in hits] == [False] * 4 + [True] * 5
-    scores = [hit.rerank for hit in hits[:4]]
-    assert scores == sorted(scores, key=lambda score: -(score or 0.0))
-    rest = [hit.chunk.id for hit in hits[4:]]
-    assert rest == [chunk_id for chunk_id in first if chunk_id in rest]
-    assert sorted(first) == sorted(hit.chunk.id for hit in hits)
-    assert hits[:2] == opened(library, Scripted(len), rerank_candidates=4).search("agua", 2)
+    scores = [hit.rerank for hit in hits[:4] if hit.rerank is not None]
+    assert scores == sorted((-float(len(candidate.text)) for candidate in candidates), reverse=True)
+    assert {hit.chunk.id for hit in hits[:4]} == set(promising[:4])
+    assert [hit.chunk.id for hit in hits[4:]] == promising[4:]
+    assert all(hit.rerank is None for hit in hits[4:])
+    again = opened(library, reranker, rerank_candidates=4, rerank_margin=99.0).search("agua", 2)
+    assert again == hits[:2]
+
+
+def test_only_what_is_near_the_most_promising_is_read(library: Library) -> None:
+    numbered(library)
+    sizes = []
+    for margin in (0.001, 1.0, 2.0, 99.0):
+        reranker = Scripted(len)
+        opened(library, reranker, rerank_margin=margin).search("texto número 3", 9)
+        sizes.append(len(reranker.asked[0][1]) if reranker.asked else 1)
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (1, 9)
+
+
+def test_a_lone_candidate_need_not_be_read(library: Library) -> None:
+    numbered(library)
+    reranker = Scripted(len)
+    hits = opened(library, reranker, rerank_candidates=1).search("texto número 3", 3)
+    assert (reranker.asked, [hit.rerank for hit in hits]) == ([], [None] * 3)
 
 
 def test_candidates_are_described(built: Library) -> None:
     reranker = Scripted(len)
-    index = opened(built, reranker)
+    index = opened(built, reranker, rerank_margin=99.0)
     found = {hit.chunk.text: hit for hit in index.search("pescado elefante", 10)}
     asked, candidates = reranker.asked[0]
     assert asked == "pescado elefante"
@@ -112,7 +135,7 @@ def test_a_wrong_number_of_scores_is_refused(built: Library) -> None:
             return np.zeros(len(candidates) - 1, np.float32)
 
     with pytest.raises(ValueError, match="scores of shape"):
-        opened(built, Short()).search(QUESTION, 3)
+        opened(built, Short(), rerank_margin=99.0).search(QUESTION, 3)
 
 
 def test_a_search_without_hits_asks_nothing(built: Library) -> None:
@@ -124,3 +147,6 @@ def test_a_search_without_hits_asks_nothing(built: Library) -> None:
 def test_the_number_of_candidates_is_checked() -> None:
     with pytest.raises(ValueError, match="rerank_candidates=0"):
         SearchSettings(rerank_candidates=0)
+    for margin in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="rerank_margin="):
+            SearchSettings(rerank_margin=margin)

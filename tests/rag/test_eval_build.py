@@ -54,7 +54,7 @@ QUESTIONS = {
 
 
 class Examiner:
-    """Writes the question that goes with an answer and answers it again; `log_odds` finds no answer anywhere."""
+    """Writes the question that goes with an answer and answers it again; trusts no other question."""
 
     def __init__(self, questions: dict[str, str] = QUESTIONS, *, stop_after: int | None = None) -> None:
         self.name = "examiner"
@@ -79,7 +79,7 @@ class Examiner:
             yield self.second.get(said, "NO_ANSWER")
 
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
-        return -3.0
+        return 3.0 if any(question in messages[-1].content for question in self.second) else -3.0
 
 
 @pytest.fixture
@@ -270,9 +270,11 @@ def test_unanswerable_questions_name_what_their_passage_does_not(fuente: Fuente)
 
 
 def test_the_generator_may_veto_an_unanswerable_question(fuente: Fuente) -> None:
+    """By trusting it as much as the question that it was made of."""
+
     class Believer(Examiner):
         def log_odds(self, *arguments: Any, **options: Any) -> float:
-            return 3.0
+            return -3.0
 
     assert not [one for one in questions_of(build(fuente, Believer())) if one["is_impossible"]]
 

@@ -23,7 +23,7 @@ from rag.evaluation.errors import ExtraMissingError, TooFewQuestionsError
 from rag.evaluation.harness import Harness, over_paragraphs
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 from rag.evaluation.toml_file import write_keys
-from rag.evaluation.tuning import Choice, Objective, halves, optimiser, tune
+from rag.evaluation.tuning import Choice, Objective, Searches, halves, optimiser, tune
 
 SYLLABLES = ("ba", "co", "di", "fu", "ga", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "za")
 
@@ -33,7 +33,7 @@ def invented(count: int = 48, seed: int = 5) -> QuestionSet:
 
     No two are equally long, so that no two have the same lexical score: between these the choice would be arbitrary.
     """
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     words = ["".join(draw.choices(SYLLABLES, k=3)) for _ in range(count * 4)]
     texts = [draw.sample(words, 12 + n) for n in range(count)]
     paragraphs = tuple(Paragraph(f"p{n}", "", " ".join(text) + ".") for n, text in enumerate(texts))
@@ -112,34 +112,34 @@ def test_too_few_questions_are_not_divided() -> None:
 
 def test_a_bad_configuration_is_improved_on_unseen_questions(wide: ChannelScores) -> None:
     bad = Choice(SearchSettings(dense_weight=1.0, candidates=1), 256)
-    tuned = tune({256: wide}, SET.questions, bad, k=5, trials=25, seed=0)
+    tuned = tune({256: Searches(wide)}, SET.questions, bad, k=5, trials=25, seed=0)
     assert tuned.is_better
     assert tuned.gain.value == pytest.approx(tuned.after.value - tuned.before.value)
     assert tuned.gain.value > 0.2
     assert tuned.choice.settings.dense_weight < 0.5
     assert set(tuned.changes()) == {"retrieval"}
-    again = tune({256: wide}, SET.questions, bad, k=5, trials=25, seed=0)
+    again = tune({256: Searches(wide)}, SET.questions, bad, k=5, trials=25, seed=0)
     assert again == tuned
 
 
 def test_lexical_words_help_a_search_that_has_none(wide: ChannelScores) -> None:
-    tuned = tune({256: wide}, SET.questions, Choice(SearchSettings("dense"), 256), k=5, trials=10, seed=0)
+    tuned = tune({256: Searches(wide)}, SET.questions, Choice(SearchSettings("dense"), 256), k=5, trials=10, seed=0)
     assert tuned.is_better
     assert tuned.changes()["retrieval"]["channel"] == "fused"
 
 
 def test_what_is_best_already_stays(wide: ChannelScores) -> None:
     bad = Choice(SearchSettings(dense_weight=1.0), 256)
-    best = tune({256: wide}, SET.questions, bad, k=5, trials=40, seed=0).choice
-    tuned = tune({256: wide}, SET.questions, best, k=5, trials=10, seed=0)
+    best = tune({256: Searches(wide)}, SET.questions, bad, k=5, trials=40, seed=0).choice
+    tuned = tune({256: Searches(wide)}, SET.questions, best, k=5, trials=10, seed=0)
     assert not tuned.is_better
 
 
 def test_keys_without_effect_are_put_back(wide: ChannelScores) -> None:
     """All candidates rank alike for a search by words alone, so only the channel matters."""
     before = Choice(SearchSettings("dense", candidates=33), 256)
-    tuned = tune({256: wide}, SET.questions, before, k=5, trials=30, seed=0)
-    objective = Objective({256: wide.of_questions(halves(SET.questions, 0)[0])})
+    tuned = tune({256: Searches(wide)}, SET.questions, before, k=5, trials=30, seed=0)
+    objective = Objective({256: Searches(wide)}, halves(SET.questions, 0)[0])
     back = replace(tuned.choice, settings=replace(tuned.choice.settings, candidates=33))
     assert tuned.choice.settings.candidates == 33 or objective(back) < objective(tuned.choice)
 
@@ -148,9 +148,36 @@ def test_the_better_size_of_chunks_is_chosen(wide: ChannelScores) -> None:
     """Where search finds nothing with one size, the other is taken."""
     blind = replace(wide, gold=np.zeros_like(wide.gold))
     lexical = Choice(SearchSettings("lexical", candidates=40), 256)
-    tuned = tune({256: blind, 96: wide}, SET.questions, lexical, k=5, trials=15, seed=0)
+    tuned = tune({256: Searches(blind), 96: Searches(wide)}, SET.questions, lexical, k=5, trials=15, seed=0)
     assert tuned.changes()["ingest"] == {"chunk_tokens": 96}
     assert tuned.before.value == 0.0
+
+
+def test_a_second_stage_is_taken_where_it_finds_more(wide: ChannelScores) -> None:
+    """Each of its settings is searched once, however many trials ask for it."""
+    asked: list[SearchSettings] = []
+
+    def perfect(settings: SearchSettings) -> Any:
+        asked.append(settings)
+        return np.ones(len(SET.questions))
+
+    searches = {256: Searches(wide, perfect)}
+    before = Choice(SearchSettings(), 256)
+    tuned = tune(searches, SET.questions, before, reranks=["none", "late"], k=5, trials=30, seed=0)
+    assert tuned.after.value == 1.0
+    assert tuned.changes()["retrieval"]["rerank"] == "late"
+    assert len(asked) == len(set(asked)) <= 6
+    present = replace(tuned.choice, settings=asked[0])
+    again = tune(searches, SET.questions, present, reranks=["none", "late"], k=5, trials=10, seed=0)
+    assert (again.is_better, again.changes()) == (False, {"retrieval": {"k": 3}})
+
+
+def test_a_second_stage_that_finds_less_is_dropped(wide: ChannelScores) -> None:
+    searches = {256: Searches(wide, lambda settings: np.full(len(SET.questions), np.inf))}
+    before = Choice(SearchSettings(), 256, "late")
+    tuned = tune(searches, SET.questions, before, reranks=["none", "late"], k=5, trials=10, seed=0)
+    assert tuned.is_better
+    assert tuned.changes()["retrieval"]["rerank"] == "none"
 
 
 def test_written_keys_leave_the_rest_as_it_is(tmp_path: Path) -> None:
