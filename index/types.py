@@ -19,7 +19,7 @@ class Hit:
     `source` is the file that the chunk comes from, the first in the collection when several have the same content;
     `language` (ISO 639-1) and `metadata` are its document's.
     `dense` is the cosine similarity to the question and `lexical` the BM25 score. `rerank` is the score of the second
-    stage, where there is one. It decides the order; hits too far behind to be read have None and follow.
+    stage, where there is one. It decides the order; None where nothing was read anew, and for hits behind what was.
     On the channel "external" another program ranked, and the scores say nothing beyond the order.
     """
 

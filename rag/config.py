@@ -93,9 +93,9 @@ class RetrievalConfig(_Section):
     """How the best are compared anew: late (tokens of the embedder), likelihood (late, and where it is close the local
     generator), none, or hub name or folder of a cross-encoder; auto is late where the embedder has tokens."""
     rerank_candidates: int = Field(default=20, ge=1, le=100)
-    """How many of them at most."""
-    rerank_margin: float = Field(default=2.0, gt=0)
-    """How far behind the most promising a chunk may be to be among them, in deviations of the cosine; more reads more."""
+    """How many of them."""
+    rerank_margin: float = Field(default=1.5, gt=0)
+    """The most promising passage that leads by so many deviations of the cosine is not compared again."""
 
 
 class GenerationConfig(_Section):

@@ -1,5 +1,7 @@
 """Tokens of the question meet those of the passages."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -117,8 +119,9 @@ def test_what_is_remembered_scores_alike(tiny: Embedder) -> None:
     np.testing.assert_array_equal(reranker.scores(QUESTION, candidates(*TEXTS)), first)
 
 
-def test_the_passage_with_the_words_is_best(tiny: Embedder) -> None:
-    found = scores(tiny, QUESTION, *TEXTS, f"Sí. {QUESTION}")
+def test_the_passage_that_is_the_question_is_best(tiny: Embedder) -> None:
+    """Random states say little of meaning, but equal tokens at equal places are equal."""
+    found = scores(tiny, QUESTION, *TEXTS, QUESTION)
     assert found.dtype == np.float32
     assert found.argmax() == len(TEXTS)
 

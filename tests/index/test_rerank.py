@@ -56,8 +56,8 @@ def test_the_second_stage_decides_the_order_alone(built: Library) -> None:
 
 
 def test_equal_scores_keep_the_more_promising_first(built: Library) -> None:
-    equal = opened(built, Scripted(lambda text: 0.5)).search(QUESTION, 10)
-    alone = opened(built, Scripted(len), rerank_candidates=1).search(QUESTION, 10)
+    equal = opened(built, Scripted(lambda text: 0.5), rerank_margin=99.0).search(QUESTION, 10)
+    alone = opened(built, Scripted(len), rerank_margin=1e-6).search(QUESTION, 10)
     assert [hit.chunk.id for hit in equal] == [hit.chunk.id for hit in alone]
 
 
@@ -68,7 +68,7 @@ def numbered(library: Library) -> None:
 
 def test_what_is_no_candidate_follows(library: Library) -> None:
     numbered(library)
-    promising = [hit.chunk.id for hit in opened(library, Scripted(len), rerank_candidates=1).search("agua", 9)]
+    promising = [hit.chunk.id for hit in opened(library, Scripted(len), rerank_margin=1e-6).search("agua", 9)]
     reranker = Scripted(lambda text: -len(text))
     hits = opened(library, reranker, rerank_candidates=4, rerank_margin=99.0).search("agua", 9)
     ((_, candidates),) = reranker.asked
@@ -82,22 +82,20 @@ def test_what_is_no_candidate_follows(library: Library) -> None:
     assert again == hits[:2]
 
 
-def test_only_what_is_near_the_most_promising_is_read(library: Library) -> None:
+def test_a_clear_first_is_not_compared_again(library: Library) -> None:
     numbered(library)
-    sizes = []
-    for margin in (0.001, 1.0, 2.0, 99.0):
+    index = opened(library, None)
+    coverage = index.generation.lexical.coverage("texto número 3", np.arange(9))
+    vector = library.embedder.encode_queries(["texto número 3"])[0]
+    cosines = index.generation.background @ vector
+    promise = sorted(4.4 * coverage + (cosines - cosines.mean()) / cosines.std(), reverse=True)
+    lead = float(promise[0] - promise[1])
+    for margin, asked in ((lead - 0.01, 0), (lead + 0.01, 1)):
         reranker = Scripted(len)
-        opened(library, reranker, rerank_margin=margin).search("texto número 3", 9)
-        sizes.append(len(reranker.asked[0][1]) if reranker.asked else 1)
-    assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[-1]) == (1, 9)
-
-
-def test_a_lone_candidate_need_not_be_read(library: Library) -> None:
-    numbered(library)
-    reranker = Scripted(len)
-    hits = opened(library, reranker, rerank_candidates=1).search("texto número 3", 3)
-    assert (reranker.asked, [hit.rerank for hit in hits]) == ([], [None] * 3)
+        hits = opened(library, reranker, rerank_margin=margin).search("texto número 3", 5)
+        assert len(reranker.asked) == asked
+        assert [hit.rerank is None for hit in hits] == [not asked] * 5
+        assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5]
 
 
 def test_candidates_are_described(built: Library) -> None:

@@ -98,8 +98,8 @@ def _steps(bench: Bench) -> list[tuple[int, str]]:
     return steps
 
 
-def drawn(places: list[Place], random_: random.Random, *, by_phase: bool) -> Iterator[Place]:
-    """Places without end: of another phase and kind each time, or of the rare kinds first.
+def drawn(places: list[Place], random_: random.Random) -> Iterator[Place]:
+    """Places without end: renames, then rare kinds in turn with places of another phase and kind each time.
 
     Most calls are SQLite's and all of one kind. Rare are those that make a generation visible, above all renames.
     """
@@ -108,14 +108,11 @@ def drawn(places: list[Place], random_: random.Random, *, by_phase: bool) -> Ite
         groups.setdefault((place.phase, place.kind), []).append(place)
     renames = [group for (_, kind), group in groups.items() if {"rename", "replace"} & set(kind)]
     yield from (group[0] for group in renames)
-    if not by_phase:
-        yield from (group[0] for group in sorted(groups.values(), key=len) if group not in renames)
-    queues = [
-        [itertools.cycle(group) for (at, _), group in groups.items() if at is phase]
-        for phase in {phase: None for phase, _ in groups}
-    ]
-    for turn in itertools.count():
-        yield from (next(queue[turn % len(queue)]) for queue in queues)
+    rare = (group[0] for group in sorted(groups.values(), key=len) if group not in renames)
+    phases = {phase: itertools.cycle([g for (at, _), g in groups.items() if at is phase]) for phase, _ in groups}
+    for phase in itertools.cycle(phases):
+        yield from itertools.islice(rare, 1)
+        yield random_.choice(next(phases[phase]))
 
 
 def _arm(kill: Kill, bench: Bench, shim: Shim | None) -> None:
@@ -207,11 +204,9 @@ def kill_trials(folder: Path, kills: int, seed: int, preloaded: bool) -> dict[st
     random_ = random.Random(seed)  # noqa: S311 - places to kill, no secret
     places = [place for number in range(len(ROUNDS)) for place in places_of(bench, number, shim)]
     kinds = ["step", "call", "time"] if shim else ["step", "time"]
-    queues = {
-        kind: drawn([p for p in places if p.kill.kind == kind], random_, by_phase=kind != "call") for kind in kinds
-    }
-    # Steps twice: they are the only ones that reach every phase wherever there is no shim.
-    turns = itertools.cycle(["step", *kinds])
+    queues = {kind: drawn([p for p in places if p.kill.kind == kind], random_) for kind in kinds}
+    # Times less often than what can be chosen.
+    turns = itertools.cycle([*kinds, *kinds[:-1]])
     tally, failures = Tally(), list[str]()
     for trial in range(2 * kills):
         reached = len({phase for _, phase in tally.phases}) == len(Phase)
