@@ -1,4 +1,4 @@
-"""The commands that measure: on a question set, and by writing one and tuning on one."""
+"""The commands that measure: on a question set, and by writing one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from rag.cli import tuning
 from rag.cli.library import prepare_missing
 from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
 from rag.cli.progress import count_progress
@@ -15,8 +14,6 @@ from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
 from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, table
 from rag.evaluation.building import QuestionWriter
-from rag.evaluation.curves import curves
-from rag.evaluation.plots import figures, write_plots
 from rag.evaluation.report import Report
 from rag.phrases import LANGUAGES
 
@@ -34,7 +31,6 @@ _eval = typer.Typer(
     cls=_RunByDefault, no_args_is_help=True, help="Measure on a question set, or write one over your documents."
 )
 app.add_typer(_eval, name="eval")
-app.command(epilog="Example: fuente tune questions.json --trials 200")(tuning.tune)
 
 
 @_eval.command(epilog="Example: fuente eval run xquad.es.json --retrieval-only, or shorter: fuente eval xquad.es.json")
@@ -53,16 +49,17 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="Measure on so many questions, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw and the intervals.")] = 0,
     k: PassagesOption = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="auto, late, likelihood, none, or a cross-encoder, instead of what is configured."),
+    ] = None,
     records: Annotated[
         Path | None, typer.Option(help="Keep every answer in this JSONL file; a second run goes on from it.")
     ] = None,
-    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw recall, channels and latency here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval, answers and abstention: a set of `eval build` on your own index, others on their own text."""
-    if plots:
-        figures()  # before hours of work
-    fuente = configured(index, retrieval={"k": k})
+    fuente = configured(index, retrieval={"k": k, "rerank": rerank})
     prepare_missing(fuente, embedder_only=retrieval_only)
     opened = open_set(fuente, questions, passages=passages, chunked=chunked)
     with count_progress("searching") as progress:
@@ -71,8 +68,6 @@ def run(
         )
     if not retrieval_only:
         report = joined(report, _answers(fuente, opened, limit, seed, records))
-    if plots:
-        _draw(opened, plots, fuente.config.retrieval.k, limit, seed)
     if json:
         print_json(report)
     else:
@@ -125,10 +120,3 @@ def _answers(fuente: Fuente, opened: Opened, limit: int | None, seed: int, recor
             records=records,
             settings=fuente.answer_settings(),
         )
-
-
-def _draw(opened: Opened, folder: Path, k: int, limit: int | None, seed: int) -> None:
-    questions = opened.answerable(limit, seed)
-    with count_progress("drawing") as progress:
-        written = write_plots(curves(opened.harness, questions, k=k, seed=seed, progress=progress), folder)
-    notes.print("wrote " + ", ".join(str(path) for path in written))
