@@ -10,6 +10,7 @@ Readers hold a generation; this is how they open it. How one is made is in `inde
 """
 
 import weakref
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -73,14 +74,23 @@ class Generation:
         """Lets the generation be collected."""
         self._release()
 
+    def positions(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        """Where chunks of this generation are (K,), by their ids."""
+        found = np.flatnonzero(np.isin(self.ids, ids))
+        return found[np.argsort(self.ids[found])][np.argsort(np.argsort(ids))]
+
+    def of_documents(self, ids: Collection[str]) -> NDArray[np.bool_]:
+        """Which positions (N,) are of some of these documents."""
+        documents = np.array([name.encode() for name in ids], np.bytes_)
+        return np.concatenate([np.zeros(0, np.bool_), *(shard.mask(documents) for shard in self._shards)])
+
     def mask(self, where: Filter, store: Store) -> NDArray[np.bool_]:
         """Which positions (N,) meet a filter."""
         with self._masks_lock:
             known = self._masks.get(where)
         if known is not None:
             return known
-        documents = np.array([name.encode() for name in store.matching(where, self.number)], np.bytes_)
-        mask = np.concatenate([np.zeros(0, np.bool_), *(shard.mask(documents) for shard in self._shards)])
+        mask = self.of_documents(store.matching(where, self.number))
         with self._masks_lock:
             if len(self._masks) >= _MASKS:
                 del self._masks[next(iter(self._masks))]

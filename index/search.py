@@ -1,8 +1,8 @@
 """Questions become ranked chunks: dense and lexical channels, fused, and the best of them compared anew."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Literal, get_args
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from index.embedder import Embedder, Vectors
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
+from index.explanation import Explanation, Way, expected_passages
 from index.filters import Filter
 from index.fusion import mixed, reciprocal_ranks, standardised
 from index.generation import Generation, open_current
 from index.manifest import current_number
+from index.ranking import Asked, Ranked, Ranking
 from index.rerank import Candidate, Reranker
+from index.selection import Selection, Taken
 from index.store import Store, embedded_text
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
@@ -26,6 +29,8 @@ Fusion = Literal["mix", "rrf"]
 # What the share of the question's words weighs against the cosine in deviations, in saying which chunks are promising.
 # Chosen on half of the questions of five sets: of squad-es's the 20 most promising hold the right one of 99.2 %.
 _COVERAGE = 4.4
+# Hits read from the store at once, where more are needed than were compared.
+_BATCH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class SearchSettings:
 
     `candidates` of each channel are fused. Where there is a second stage, the `rerank_candidates` most promising go to
     it, unless the first leads by `rerank_margin` deviations of the cosine.
+    Of what is ranked then, `collapse`, `diversity`, `per_source` and `pool` say what is taken, as in `Selection`.
+
     Raises: ValueError for an unknown mode or a value out of range.
     """
 
@@ -43,6 +50,15 @@ class SearchSettings:
     candidates: int = 100
     rerank_candidates: int = 20
     rerank_margin: float = 1.5
+    collapse: bool = True
+    diversity: float = 0.0
+    per_source: int = 0
+    pool: int = 20
+
+    @property
+    def selection(self) -> Selection:
+        """What is taken of a ranking."""
+        return Selection(self.collapse, self.diversity, self.per_source, self.pool)
 
     def __post_init__(self) -> None:
         for name, known in (("channel", get_args(Channel)), ("fusion", get_args(Fusion))):
@@ -55,6 +71,7 @@ class SearchSettings:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
         if not self.rerank_margin > 0.0:
             raise ValueError(f"rerank_margin={self.rerank_margin} must be above 0")
+        _ = self.selection  # it checks its own
 
 
 class Index:
@@ -119,16 +136,41 @@ class Index:
     ) -> list[list[Hit]]:
         """The `k` best chunks for each question, all answered from one generation."""
         _positive(k)
-        generation = self.generation
-        if not len(generation.ids):
+        if not len(self.generation.ids):
             return [[] for _ in questions]
-        vectors = self.embedder.encode_queries(questions)  # (Q, D)
         chosen = settings or self.settings
-        allowed = generation.mask(where, self._store) if where else None
-        return [
-            self._answered(generation, question, vector, k, chosen, allowed, where)
-            for question, vector in zip(questions, vectors, strict=True)
-        ]
+        return [self._answered(asked, k, chosen)[0].hits for asked in self._asked(questions, where)]
+
+    def explain(
+        self,
+        question: str,
+        k: int,
+        *,
+        settings: SearchSettings | None = None,
+        where: Filter | None = None,
+        expect: str | None = None,
+    ) -> Explanation:
+        """How `search` finds its hits, and what becomes of the passages that are `expected`.
+
+        `expect` is words of a passage as they stand in it, or a source as filters name it. Of what it means the three
+        passages nearest to the question are explained.
+
+        Raises: ValueError for an expectation that no passage meets, or an index without passages.
+        """
+        _positive(k)
+        chosen = settings or self.settings
+        (asked,) = self._asked([question], where)
+        if not len(asked.generation.ids):
+            raise ValueError(f"{self.folder} holds no passages. Run `fuente ingest PATH` first")
+        taken, ranked = self._answered(asked, k, chosen)
+        candidates = list(self._read(asked, ranked, chosen.channel))
+        way = Way(asked, ranked, taken, candidates, diverse=chosen.diversity > 0)
+        expected = []
+        if expect is not None:
+            # Also those that do not meet the filter.
+            meant = expected_passages(asked, self._store, expect)
+            expected = self._hits(replace(asked, where=None), meant, chosen.channel)
+        return way.explanation(k, expected)
 
     def search_vector(self, vector: Vectors, k: int, *, where: Filter | None = None) -> list[Hit]:
         """The `k` chunks nearest to a unit vector (D,) float32, best first, out of those that meet the filter."""
@@ -141,8 +183,8 @@ class Index:
         allowed = generation.mask(where, self._store) if where else None
         found, places = generation.dense.search(vector[None, :], k, allowed)  # (1, K)
         positions, scores = places[0][places[0] >= 0], found[0][places[0] >= 0]
-        ranking = _Ranking(positions, scores, scores, np.zeros_like(scores))
-        return self._hits(generation, ranking, "dense", where)
+        ranking = Ranking(positions, scores, scores, np.zeros_like(scores))
+        return self._hits(Asked("", vector, generation, where, allowed), ranking, "dense")
 
     def document(self, document_id: str) -> Document | None:
         """A document of the current generation."""
@@ -164,29 +206,65 @@ class Index:
         generation = self.generation
         return self._store.collections(generation.number)
 
-    def _answered(
-        self,
-        generation: Generation,
-        question: str,
-        vector: Vectors,
-        k: int,
-        settings: SearchSettings,
-        allowed: NDArray[np.bool_] | None,
-        where: Filter | None,
-    ) -> list[Hit]:
-        ranking = _rank(generation, question, vector, k, settings, allowed)
+    def _asked(self, questions: Sequence[str], where: Filter | None) -> list[Asked]:
+        generation = self.generation
+        vectors = self.embedder.encode_queries(questions)  # (Q, D)
+        allowed = generation.mask(where, self._store) if where else None
+        pairs = zip(questions, vectors, strict=True)
+        return [Asked(question, vector, generation, where, allowed) for question, vector in pairs]
+
+    def _answered(self, asked: Asked, k: int, settings: SearchSettings) -> tuple[Taken, Ranked]:
+        """What is taken of the candidates, and these."""
+        taken = Taken()
+        ranked = self._ranked(asked, k, max(k, settings.candidates), settings)
+        drawn = self._drawn(asked, ranked, k, settings, taken)
+        settings.selection.take(drawn, k, partial(_likeness, asked.generation), taken)
+        return taken, ranked
+
+    def _drawn(self, asked: Asked, ranked: Ranked, k: int, settings: SearchSettings, taken: Taken) -> Iterator[Hit]:
+        """All hits there are, best first; the channels put more forward when all of theirs are drawn."""
+        generation, width, known = asked.generation, max(k, settings.candidates), 0
+        seen: set[int] = set()
+        while True:
+            yield from (hit for hit in self._read(asked, ranked, settings.channel) if hit.chunk.id not in seen)
+            if len(ranked.order) < width or width >= len(generation.ids):
+                return
+            seen |= set(generation.ids[ranked.ranking.positions].tolist())
+            width *= 4
+            full = {hit.chunk.document_id for hit in taken.capped}
+            if len(full) > known:
+                # Of a document that gives no more, thousands of chunks may rank before the others.
+                others = ~generation.of_documents(full)
+                asked = replace(asked, allowed=others if asked.allowed is None else asked.allowed & others)
+                known = len(full)
+            ranked = self._ranked(asked, k, width, settings)
+
+    def _ranked(self, asked: Asked, k: int, width: int, settings: SearchSettings) -> Ranked:
+        """What the channels put forward, `width` each, in the order in which it is to be taken."""
+        generation = asked.generation
+        ranking = _rank(generation, asked.question, asked.vector, width, settings, asked.allowed)
         if self.reranker is None or not len(ranking.positions):
-            return self._hits(generation, ranking.best(k), settings.channel, where)
-        coverage = generation.lexical.coverage(question, ranking.positions)
-        promise = standardised(ranking.dense, generation.background @ vector) + _COVERAGE * coverage
+            order = np.arange(len(ranking.positions))
+            return Ranked(ranking, order, self._hits(asked, ranking.at(order[:k]), settings.channel))
+        coverage = generation.lexical.coverage(asked.question, ranking.positions)
+        promise = standardised(ranking.dense, generation.background @ asked.vector) + _COVERAGE * coverage
         order = np.lexsort((generation.ids[ranking.positions], -promise))
         size = settings.rerank_candidates if _is_close(promise[order], settings.rerank_margin) else 0
-        hits = self._hits(generation, ranking.at(order[: max(k, size)]), settings.channel, where)
-        return _reranked(self.reranker, question, hits, coverage[order[:size]])[:k] if size else hits
+        head = self._hits(asked, ranking.at(order[: max(k, size)]), settings.channel)
+        if size:
+            head = _reranked(self.reranker, asked.question, head, coverage[order[:size]])
+        return Ranked(ranking, order, head, min(size, len(head)), coverage, promise)
 
-    def _hits(self, generation: Generation, ranking: "_Ranking", channel: Channel, where: Filter | None) -> list[Hit]:
+    def _read(self, asked: Asked, ranked: Ranked, channel: Channel) -> Iterator[Hit]:
+        """The hits of a ranking, best first; those behind its head are read from the store as they are drawn."""
+        yield from ranked.head
+        for start in range(len(ranked.head), len(ranked.order), _BATCH):
+            yield from self._hits(asked, ranked.ranking.at(ranked.order[start : start + _BATCH]), channel)
+
+    def _hits(self, asked: Asked, ranking: Ranking, channel: Channel) -> list[Hit]:
+        generation = asked.generation
         ids = generation.ids[ranking.positions].tolist()
-        stored = self._store.chunks(ids, generation.number, where)
+        stored = self._store.chunks(ids, generation.number, asked.where)
         missing = [chunk_id for chunk_id in ids if chunk_id not in stored]
         if missing:
             self._store.require_whole()
@@ -239,24 +317,6 @@ def _positive(k: int) -> None:
         raise ValueError(f"k={k} must be at least 1")
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Positions (K,) best first, with their scores, cosines and BM25 scores."""
-
-    positions: NDArray[np.int64]
-    scores: Vectors
-    dense: Vectors
-    lexical: Vectors
-
-    def at(self, places: NDArray[np.int64]) -> "_Ranking":
-        """Those at some places (M,), in their order."""
-        return _Ranking(self.positions[places], self.scores[places], self.dense[places], self.lexical[places])
-
-    def best(self, k: int) -> "_Ranking":
-        """The first `k`."""
-        return self.at(np.arange(min(k, len(self.positions))))
-
-
 def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit], coverage: Vectors) -> list[Hit]:
     """Hits, most promising first, with the first len(coverage) of them in the order of the second stage."""
     size = len(coverage)
@@ -270,6 +330,13 @@ def _reranked(reranker: Reranker, question: str, hits: Sequence[Hit], coverage: 
     # Of equal ones the more promising comes first.
     found = [replace(hits[place], rerank=float(scores[place])) for place in np.argsort(-scores, kind="stable")]
     return [replace(hit, rank=rank) for rank, hit in enumerate([*found, *hits[size:]], 1)]
+
+
+def _likeness(generation: Generation, hits: Sequence[Hit]) -> Vectors:
+    """How alike hits are, two by two (P, P): 1 for equal vectors, 0 for as much as to an ordinary chunk."""
+    vectors = generation.dense.vectors(generation.positions([hit.chunk.id for hit in hits]))  # (P, D)
+    ordinary = float((generation.background @ vectors.T).mean())
+    return np.asarray((vectors @ vectors.T - ordinary) / max(1.0 - ordinary, 1e-6), np.float32)
 
 
 def _is_close(promise: Vectors, margin: float) -> bool:
@@ -287,7 +354,7 @@ def _rank(
     k: int,
     settings: SearchSettings,
     allowed: NDArray[np.bool_] | None,
-) -> _Ranking:
+) -> Ranking:
     """All that the channels put forward, best first."""
     width = max(k, settings.candidates)
     lexical_all = generation.lexical.scores(question)
@@ -306,7 +373,7 @@ def _rank(
     else:
         scores = dense if settings.channel == "dense" else lexical
     order = np.lexsort((generation.ids[positions], -scores))
-    return _Ranking(positions[order], scores[order], dense[order], lexical[order])
+    return Ranking(positions[order], scores[order], dense[order], lexical[order])
 
 
 def _fused(

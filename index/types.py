@@ -21,6 +21,7 @@ class Hit:
     `dense` is the cosine similarity to the question and `lexical` the BM25 score. `rerank` is the score of the second
     stage, where there is one. It decides the order; None where nothing was read anew, and for hits behind what was.
     On the channel "external" another program ranked, and the scores say nothing beyond the order.
+    `duplicates` are the near-duplicates that it stands for; they ranked lower and were left out.
     """
 
     chunk: Chunk
@@ -34,6 +35,7 @@ class Hit:
     metadata: Mapping[str, str] = field(default_factory=dict)
     collection: str = DEFAULT_COLLECTION
     rerank: float | None = None
+    duplicates: tuple["Hit", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

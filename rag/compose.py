@@ -145,6 +145,9 @@ class Fuente:
             candidates=section.candidates,
             rerank_candidates=section.rerank_candidates,
             rerank_margin=section.rerank_margin,
+            collapse=section.collapse,
+            diversity=section.diversity,
+            per_source=section.per_source,
         )
 
     def answer_settings(self) -> dict[str, str]:

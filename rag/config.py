@@ -96,6 +96,12 @@ class RetrievalConfig(_Section):
     """How many of them."""
     rerank_margin: float = Field(default=1.5, gt=0)
     """The most promising passage that leads by so many deviations of the cosine is not compared again."""
+    collapse: bool = True
+    """Whether near-duplicates of a better passage are left out; it names their sources."""
+    diversity: float = Field(default=0.0, ge=0, le=1)
+    """How much being unlike the passages before it counts against the rank (MMR); 0 is off."""
+    per_source: int = Field(default=0, ge=0)
+    """Most passages of one document; 0 is no limit."""
 
 
 class GenerationConfig(_Section):

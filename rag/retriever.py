@@ -1,5 +1,6 @@
 """Questions in, passages out; also as a LangChain retriever."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
 from index.filters import Filter
-from index.search import Index
+from index.search import Index, SearchSettings
 from index.types import Hit
 
 
@@ -30,6 +31,10 @@ class Retriever(BaseRetriever):
     k: int = 5
     where: Filter | None = None
     """Which documents are searched when a call does not say; `Filter()` in a call stands for all of them."""
+    diversity: float | None = Field(default=None, ge=0, le=1)
+    """How much variety counts against the rank, 0 for not at all; None for what the index is configured with."""
+    per_source: int | None = Field(default=None, ge=0)
+    """Most passages of one document, 0 for no limit; None for what the index is configured with."""
 
     @classmethod
     def open(cls, index_dir: str | Path, **flags: Any) -> "Retriever":
@@ -40,6 +45,16 @@ class Retriever(BaseRetriever):
         from rag.compose import Fuente
 
         return Fuente.configured(index=Path(index_dir), **flags).retriever
+
+    @property
+    def settings(self) -> SearchSettings:
+        """Those of the index, but for what this retriever has of its own."""
+        configured = self.index.settings
+        return replace(
+            configured,
+            diversity=configured.diversity if self.diversity is None else self.diversity,
+            per_source=configured.per_source if self.per_source is None else self.per_source,
+        )
 
     @property
     def corpus_size(self) -> int | None:
@@ -60,7 +75,7 @@ class Retriever(BaseRetriever):
     def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
         """The `k` best passages of the documents that meet the filter, best first."""
         chosen = self.where if where is None else where
-        return self.index.search(question, self.k if k is None else k, where=chosen)
+        return self.index.search(question, self.k if k is None else k, settings=self.settings, where=chosen)
 
     def _get_relevant_documents(
         self,
@@ -100,5 +115,6 @@ def as_langchain(hit: Hit) -> LangChainDocument:
             "collection": hit.collection,
             "document_id": chunk.document_id,
             "headings": list(chunk.headings),
+            "duplicates": [copy.source for copy in hit.duplicates],
         },
     )

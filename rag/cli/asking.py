@@ -10,7 +10,15 @@ from rich.text import Text
 from index.errors import IndexNotFoundError
 from index.filters import Filter
 from rag.cli.library import index_state, prepare_missing
-from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
+from rag.cli.options import (
+    DiversityOption,
+    IndexOption,
+    JsonOption,
+    PassagesOption,
+    PerSourceOption,
+    app,
+    configured,
+)
 from rag.cli.progress import sync_progress
 from rag.cli.rendering import (
     answer_json,
@@ -44,12 +52,14 @@ def search(
     question: str,
     scope: Scope,
     k: PassagesOption = None,
+    diversity: DiversityOption = None,
+    per_source: PerSourceOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say what each channel found, and how.")] = False,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the passages that are nearest to a question."""
-    fuente = configured(index, retrieval={"k": k})
+    fuente = configured(index, retrieval={"k": k, "diversity": diversity, "per_source": per_source})
     state, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente, embedder_only=True)
@@ -69,6 +79,8 @@ def ask(
     question: str,
     scope: Scope,
     k: PassagesOption = None,
+    diversity: DiversityOption = None,
+    per_source: PerSourceOption = None,
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, help="0 is greedy and repeatable, 2 is wild.")
     ] = None,
@@ -80,7 +92,7 @@ def ask(
     """Answer a question from the documents, with the source of every sentence."""
     fuente = configured(
         index,
-        retrieval={"k": k},
+        retrieval={"k": k, "diversity": diversity, "per_source": per_source},
         generation={"temperature": temperature, "max_tokens": max_tokens, "seed": seed},
     )
     _, infos = index_state(fuente)

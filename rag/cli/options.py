@@ -23,6 +23,11 @@ IndexOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 PassagesOption = Annotated[int | None, typer.Option("-k", min=1, max=100, help="Number of passages.")]
 
+DiversityOption = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Prefer passages unlike those before them; 0 goes by rank alone.")
+]
+PerSourceOption = Annotated[int | None, typer.Option(min=0, help="Most passages of one document; 0 is no limit.")]
+
 
 @app.callback()
 def _configure(

@@ -47,7 +47,13 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "document_id": chunk.document_id,
         "chunk_id": chunk.id,
         "language": hit.language,
+        "duplicates": [_place_json(copy) for copy in hit.duplicates],
     }
+
+
+def _place_json(hit: Hit) -> dict[str, Any]:
+    chunk = hit.chunk
+    return {"source": hit.source, "page": chunk.page, "start": chunk.start, "end": chunk.end, "chunk_id": chunk.id}
 
 
 def channels_json(hit: Hit) -> dict[str, float | None]:
@@ -100,6 +106,9 @@ def print_hits(hits: list[Hit], *, explain: bool = False) -> None:
         if explain:
             found = "  ".join(f"{name} {value}" for name, value in channels_json(hit).items() if value is not None)
             out.print(Text(f"   {hit.channel}: {found}", style="dim"))
+        if hit.duplicates:
+            copies = dict.fromkeys(place(copy.source, copy.chunk.page) for copy in hit.duplicates)
+            out.print(Text(f"   also in {plain(', '.join(copies))}", style="dim"))
         for title in hit.chunk.headings[-1:]:
             out.print(Text(f"   {plain(title)}", style="italic"))
         out.print(Text(_indented(plain(hit.chunk.text))))

@@ -181,6 +181,23 @@ class FuenteVectorStore(VectorStore):
         _refuse(kwargs)
         return [(_found(hit), hit.score) for hit in self._search(query, k, filter)]
 
+    def max_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        filter: Conditions | None = None,
+        **kwargs: Any,
+    ) -> list[LangChainDocument]:
+        """`k` of the `fetch_k` best passages, each unlike those before it: `lambda_mult` 1 goes by rank alone.
+
+        `as_retriever(search_type="mmr")` searches like this.
+        """
+        _refuse(kwargs)
+        hits = self._search(query, k, filter, diversity=1.0 - lambda_mult, pool=fetch_k)
+        return [_found(hit) for hit in hits]
+
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Conditions | None = None, **kwargs: Any
     ) -> list[LangChainDocument]:
@@ -202,9 +219,12 @@ class FuenteVectorStore(VectorStore):
     ) -> list[tuple[LangChainDocument, float]]:
         return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
-    def _search(self, query: str, k: int, conditions: Conditions | None) -> list[Hit]:
+    def _search(self, query: str, k: int, conditions: Conditions | None, **chosen: Any) -> list[Hit]:
+        """Hits, where `chosen` changes the settings of search. Equal texts under two ids are two."""
         where, index = self._where(conditions), self._index()
-        return [] if index is None else index.search(query, k, where=where)
+        if index is None:
+            return []
+        return index.search(query, k, settings=replace(index.settings, collapse=False, **chosen), where=where)
 
     def _where(self, conditions: Conditions | None) -> Filter:
         """The filter that the conditions stand for, within this store's collection."""

@@ -131,3 +131,13 @@ def test_only_the_mixed_score_has_a_corpus_to_be_weighed_by(fuente: Fuente) -> N
     assert fuente.retriever.corpus_size == 3
     for section in ({"channel": "dense"}, {"channel": "lexical"}, {"fusion": "rrf"}):
         assert Retriever.open("fuente-index", retrieval=section).corpus_size is None
+
+
+def test_a_retriever_may_choose_otherwise_than_the_index_does(fuente: Fuente) -> None:
+    Path("agua2.txt").write_text("El agua de mar es salada.\n\nEl agua hierve antes en la montaña.", encoding="utf-8")
+    fuente.ingest(["agua2.txt"])
+    retriever = Retriever(index=fuente.index, k=5, per_source=1, diversity=0.5)
+    assert (retriever.settings.per_source, retriever.settings.diversity) == (1, 0.5)
+    found = sources(retriever, "agua")
+    assert len(found) == len(set(found))
+    assert Retriever(index=fuente.index).settings == fuente.index.settings
