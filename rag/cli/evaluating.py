@@ -54,7 +54,8 @@ def run(
         typer.Option(help="auto, late, likelihood, none, or a cross-encoder, instead of what is configured."),
     ] = None,
     records: Annotated[
-        Path | None, typer.Option(help="Keep every answer in this JSONL file; a second run goes on from it.")
+        Path | None,
+        typer.Option(help="Keep what was done (answers, or rankings without them) in this JSONL file, to go on from."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -64,7 +65,13 @@ def run(
     opened = open_set(fuente, questions, passages=passages, chunked=chunked)
     with count_progress("searching") as progress:
         report: Report = evaluate_retrieval(
-            opened.question_set, opened.harness.search, limit=limit, seed=seed, progress=progress
+            opened.question_set,
+            opened.harness.search,
+            limit=limit,
+            seed=seed,
+            progress=progress,
+            records=records if retrieval_only else None,
+            settings=fuente.answer_settings(),
         )
     if not retrieval_only:
         report = joined(report, _answers(fuente, opened, limit, seed, records))

@@ -44,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Questions over a collection of paragraphs. `language` is None when unknown or mixed."""
+    """Questions over a collection of paragraphs. `language` is that of the paragraphs, None when unknown or mixed."""
 
     name: str
     language: str | None

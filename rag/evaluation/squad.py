@@ -42,9 +42,8 @@ def parallel(questions_file: Path, passages_file: Path) -> QuestionSet:
 
     Raises: EvaluationDataError as `read_squad`, and where the files are not parallel.
     """
-    language = language_of_name(questions_file.stem)
-    asked = _read_blocks(questions_file, language)
-    translated = _read_blocks(passages_file, language)
+    asked = _read_blocks(questions_file, language_of_name(questions_file.stem))
+    translated = _read_blocks(passages_file, None)
     if len(asked) != len(translated):
         raise EvaluationDataError(
             passages_file,
@@ -53,7 +52,8 @@ def parallel(questions_file: Path, passages_file: Path) -> QuestionSet:
             "Give two translations of one set",
         )
     blocks = [_crossed(passages_file, *pair) for pair in zip(asked, translated, strict=True)]
-    return _question_set(passages_file, f"{questions_file.stem}+{passages_file.stem}", language, blocks)
+    name = f"{questions_file.stem}+{passages_file.stem}"
+    return _question_set(passages_file, name, language_of_name(passages_file.stem), blocks)
 
 
 def _crossed(path: Path, asked: _Block, translated: _Block) -> _Block:
@@ -73,6 +73,7 @@ def _both_answers(asked: Question, translated: Question) -> Question:
     return replace(
         translated,
         text=asked.text,
+        language=asked.language,
         answers=translated.answers + own,
         answer_starts=translated.answer_starts + (None,) * len(own),
     )

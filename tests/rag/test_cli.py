@@ -423,6 +423,17 @@ def test_a_question_set_is_measured(work: Path, monkeypatch: pytest.MonkeyPatch)
     assert "recall@1" in run("eval", str(path), "--retrieval-only")
 
 
+def test_rankings_are_kept_and_gone_on_from(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    qas = [{"id": "q", "question": "¿Cuándo hierve?", "answers": [{"text": WATER.split()[0], "answer_start": 0}]}]
+    data = {"data": [{"title": "t", "paragraphs": [{"context": WATER, "qas": qas}]}]}
+    monkeypatch.setenv("FUENTE_MODELS__CACHE", str(work / "cache"))
+    command = ("eval", str(write("set.es.json", json.dumps(data))), "--retrieval-only", "--records", "kept.jsonl")
+    assert run_json(*command)["retrieval"]["recall@1"]["value"] == 1.0
+    kept = Path("kept.jsonl")
+    kept.write_text(kept.read_text().replace("p00000", "another"))
+    assert run_json(*command)["retrieval"]["recall@1"]["value"] == 0.0
+
+
 def test_a_bar_moves_a_few_times_a_second_and_stays_where_its_stage_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = io.StringIO()
     monkeypatch.setattr(progress, "notes", Console(file=shown, force_terminal=True, width=100))

@@ -129,6 +129,7 @@ def test_parallel_asks_in_one_language_over_the_paragraphs_of_the_other(tmp_path
     spanish = write(tmp_path / "x.es.json", ("Uno.", [qa("a", ("Uno", 0))]), ("Perú 8.", [qa("b", ("8", 5))]))
     english = write(tmp_path / "x.en.json", ("One.", [qa("a", ("One", 0))]), ("Peru 8.", [qa("b", ("8", 5))]))
     crossed = parallel(spanish, english)
+    assert crossed.language == "en"
     assert [p.text for p in crossed.paragraphs] == ["One.", "Peru 8."]
     assert [p.id for p in crossed.paragraphs] == [p.id for p in read_squad(spanish).paragraphs]
     first, second = crossed.questions
