@@ -23,8 +23,6 @@ from rag.types import Answer, Citation, Draft, Event, Finished, Retrieved, Sampl
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
 _MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
 _WORD = re.compile(r"\w")
-# Below this no passage carries the sentence.
-_MIN_SUPPORT = 0.25
 
 
 class Answerer:
@@ -130,7 +128,7 @@ class _Run:
             count_tokens=self._generator.count_tokens,
         )
         with self._timed("check"):
-            grounder = Grounder(prompt.hits, self._question, self._answerer.encode)
+            grounder = Grounder(prompt.hits, self._answerer.encode)
             certainty = self._confidence(prompt, grounder)
         if certainty >= self._answerer.abstain_below:
             with self._timed("write"):
@@ -194,10 +192,7 @@ class _Run:
 
     def _support(self, content: str, grounder: Grounder) -> Support | None:
         """What carries a sentence; None when nothing does, or when it tells what no passage does."""
-        if not _WORD.search(content) or grounder.foreign_facts(content):
-            return None
-        support = grounder.support(content, self._language)
-        return support if support is not None and support.score >= _MIN_SUPPORT else None
+        return grounder.verified(content, self._language) if _WORD.search(content) else None
 
     def _cite(self, support: Support) -> str:
         """The marker of a supporting span; the same span keeps its marker."""

@@ -1,17 +1,17 @@
 """Ties each sentence of an answer to the span of a passage that supports it best."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from index.analysis import fold, terms
+from index.analysis import terms
 from index.embedder import Vectors
 from index.types import Hit
 from ingest.sentences import sentence_spans
 from ingest.types import Span
+from rag.facts import Evidence, evidence_of, unknown_facts
 
 EncodeFunction = Callable[[Sequence[str]], Vectors]
 
@@ -22,13 +22,8 @@ _PARAPHRASE = 0.92
 _COVERAGE = 0.5
 # Across languages words do not overlap; what is left to go by is weaker, so a sentence of the same language wins.
 _ACROSS = 0.75
-_WORD = re.compile(r"\w[\w'’-]*")
-# Thousands are also parted by spaces that do not break.
-_NUMBER = re.compile(r"\d+(?:[.,:/\u00a0\u2009\u202f]\d+)*")
-_THOUSANDS = re.compile(r"[., ](?=\d{3}(?!\d))")
-_INNER_WORD = re.compile(r"(?<![.!?¿¡:]\s)(?<!^)(?<![¿¡\"“«])\b[^\W\d_][\w'’-]+")
-# Bullets, the numbers of lists, emphasis and quotes in front of a sentence say nothing.
-_OPENING = re.compile(r"\W*(?:(?:\d{1,3}[.)]|[a-z]\))\s+)?\W*")
+# Below this no passage carries the sentence.
+_MIN_SUPPORT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +45,50 @@ class _Candidate:
 class Grounder:
     """Finds support in the passages of one answer; built once, asked for each sentence."""
 
-    def __init__(self, hits: Sequence[Hit], question: str, encode: EncodeFunction) -> None:
+    def __init__(self, hits: Sequence[Hit], encode: EncodeFunction) -> None:
         self._encode = encode
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
         texts = [_text(candidate) for candidate in self._candidates]
         self._vectors = encode(texts) if texts else np.zeros((0, 0), np.float32)  # (C, D)
-        told = (text for hit in hits for text in (*hit.chunk.headings, hit.chunk.text))
-        self._known = _vocabulary("\n".join([question, *told]))
+        self._evidence: dict[int, Evidence] = {}
         self._weights = _weights(self._candidates)
 
     def support(self, sentence: str, language: str) -> Support | None:
         """The best support of a sentence; None when there are no passages."""
+        return max(self._supports(sentence, language), key=lambda support: support.score, default=None)
+
+    def verified(self, sentence: str, language: str) -> Support | None:
+        """The support of a sentence whose every number, date and name is in the passage that supports it.
+
+        None when no passage supports it well enough, or none of those that do tells all of its facts.
+        """
+        best: dict[int, Support] = {}
+        for support in self._supports(sentence, language):
+            known = best.get(support.hit.chunk.id)
+            if support.score >= _MIN_SUPPORT and (known is None or support.score > known.score):
+                best[support.hit.chunk.id] = support
+        ordered = sorted(best.values(), key=lambda support: -support.score)
+        return next((one for one in ordered if not self.unknown_facts(sentence, language, one.hit)), None)
+
+    def unknown_facts(self, sentence: str, language: str, hit: Hit) -> list[str]:
+        """Numbers, dates and names of a sentence that a passage and the titles above it do not contain."""
+        evidence = self._evidence.get(hit.chunk.id)
+        if evidence is None:
+            told = ((text, hit.language) for text in (*hit.chunk.headings, hit.chunk.text))
+            evidence = self._evidence[hit.chunk.id] = evidence_of(told)
+        return unknown_facts(sentence, language, evidence)
+
+    def _supports(self, sentence: str, language: str) -> list[Support]:
+        """How well every sentence of the passages supports this one."""
         if not self._candidates:
-            return None
+            return []
         similar = self._encode([sentence])[0] @ self._vectors.T  # (C,)
         likeness = np.clip((similar - _UNRELATED) / (_PARAPHRASE - _UNRELATED), 0.0, 1.0)
         words = frozenset(terms(sentence, language))
-        scores = [self._score(words, language, c, float(s)) for c, s in zip(self._candidates, likeness, strict=True)]
-        best = int(np.argmax(scores))
-        return Support(self._candidates[best].hit, self._candidates[best].span, scores[best])
-
-    def foreign_facts(self, sentence: str) -> list[str]:
-        """Numbers and names of a sentence that neither the passages nor the question contain."""
-        return [fact for fact in _facts(sentence) if not self._is_known(_key(fact))]
-
-    def _is_known(self, key: str) -> bool:
-        # Kullback–Leibler is two words of a passage; GPT-4 must not be made of a GPT-3 and a 4.
-        parts = [] if any(map(str.isdigit, key)) else key.split("-")
-        return key in self._known or (len(parts) > 1 and all(_key(part) in self._known for part in parts))
+        return [
+            Support(one.hit, one.span, self._score(words, language, one, float(like)))
+            for one, like in zip(self._candidates, likeness, strict=True)
+        ]
 
     def _score(self, words: frozenset[str], language: str, candidate: _Candidate, likeness: float) -> float:
         total = sum(self._weights.get(word, self._weights[""]) for word in words)
@@ -107,25 +118,3 @@ def _weights(candidates: Sequence[_Candidate]) -> dict[str, float]:
     size = len(candidates)
     weights = {word: math.log(1 + size / count) for word, count in counts.items()}
     return weights | {"": math.log(1 + size / 0.5)}
-
-
-def _facts(sentence: str) -> list[str]:
-    """Numbers, and words written with a capital that do not merely begin a sentence."""
-    opening = _OPENING.match(sentence)
-    body = sentence[opening.end() :] if opening else sentence
-    return [*_NUMBER.findall(body), *(word for word in _INNER_WORD.findall(body) if word[0].isupper())]
-
-
-def _vocabulary(text: str) -> frozenset[str]:
-    """Every word and number of a text, and the parts of compounds, in the form in which facts are compared."""
-    words = _WORD.findall(text)
-    parts = (part for word in words if "-" in word for part in word.split("-"))
-    return frozenset(map(_key, [*words, *parts, *_NUMBER.findall(text)]))
-
-
-def _key(fact: str) -> str:
-    """A form under which 1.000 and 1,000, 0,5 and 0.5, GANs and GAN, São and Sao, Christie's and Christie meet."""
-    folded = fold(fact.casefold()).replace("’", "'").strip("'-")
-    if folded[:1].isdigit():
-        return _THOUSANDS.sub("", folded).replace(",", ".")
-    return folded.removesuffix("'s").removesuffix("s")
