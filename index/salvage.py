@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _FARTHEST = 2**20
 _FRUITLESS_STRETCHES = 1000
 _EMBEDDED_TOGETHER = 256
 _PAGE_BYTES = 4096
+_SMALLEST_ROW_BYTES = 4
 # Of a database file's head: versions of the format, change counter, size in pages, and the counter once more.
 _FORMATS, _PAGES = slice(18, 20), slice(28, 32)
 # What another program or a lack of memory causes says nothing about the file.
@@ -71,6 +73,8 @@ class Wreck:
         # Damaged text must not stop the walk; its seal tells it apart.
         self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         self._connection.execute("PRAGMA cell_size_check=ON")
+        # A damaged pointer can lead back to pages that were read before, and SQLite then goes round without end.
+        self._most_rows = max(1, path.stat().st_size // _SMALLEST_ROW_BYTES)
 
     def close(self) -> None:
         """Lets the file go."""
@@ -101,6 +105,8 @@ class Wreck:
             for direction in ("ASC", "DESC"):
                 try:
                     for rowid, *row in self._stretch(table, low, high, direction):
+                        if not low <= rowid < high:
+                            raise _UnreadableError  # a damaged pointer leads back, without end
                         low, high = (rowid + 1, high) if direction == "ASC" else (low, rowid)
                         fruitless = 0
                         if is_sound(row):
@@ -156,7 +162,7 @@ class Wreck:
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Sequence[Any]]:
         try:
-            yield from self._connection.execute(query, values)
+            yield from islice(self._connection.execute(query, values), self._most_rows)
         except sqlite3.Error as error:
             _raise_passing(error)
             raise _UnreadableError from error

@@ -18,6 +18,7 @@ from index.errors import IndexBusyError, IndexDamagedError, IndexMismatchError, 
 from index.integrity import REPAIRING, verify
 from index.manifest import current_number, folder_name
 from index.repair import RepairReport, repair, salvageable
+from index.salvage import Wreck
 from index.schema import seal
 from index.types import SyncProgress
 from index.writer import IndexWriter
@@ -177,6 +178,17 @@ class TestStore:
             assert len(report.saved.lost) <= 12, f"byte {place}"
             lost += len(report.saved.lost)
         assert lost < 24 * len(whole) / 10
+
+    def test_no_row_is_read_twice_where_damage_leads_back_to_it(self, library: Library, template: Library) -> None:
+        path = library.folder / "fuente.db"
+        size = path.stat().st_size
+        for start in range(4096, size, 512):
+            path.write_bytes((template.folder / "fuente.db").read_bytes())
+            break_store(library, zeroed(start, start + 512))
+            with closing(Wreck(path)) as wreck:
+                for table in ("documents", "sources", "chunks"):
+                    numbers = [number for number, *_ in itertools.islice(wreck.rows(table), 1000)]
+                    assert len(numbers) == len(set(numbers)), f"{table}, byte {start}"
 
     @pytest.mark.parametrize(
         "name", ["meta", "documents", "texts", "sources", "chunks", "chunks_in_order", "live_sources"]
