@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from index.descriptors import connection_open, read_beside
 from index.errors import (
     IndexDamagedError,
     IndexMismatchError,
@@ -16,7 +19,7 @@ from index.errors import (
     IndexStorageError,
     StoreError,
 )
-from index.files import block_digests, replace, sync_folder
+from index.files import block_digests, lock, replace, sync_folder
 from index.schema import COLUMNS, SCHEMA_VERSION, insertion, seal, sound
 from index.types import Identity
 
@@ -24,6 +27,9 @@ RESTORE = "Restore it from a backup, or save what is whole with `fuente repair`"
 
 _RESEAL = "Run `fuente ingest` once more: it is written anew"
 _BUSY_S = 30.0
+# For another reader on a full disk to end; a writer takes longer, and has open what such a reader lacks.
+_PATIENCE_S = 0.5
+_UNCHANGING = "mode=ro&immutable=1"
 # A SHA-256 in hexadecimal digits and the end of its line.
 _OWN_DIGEST = 65
 _STORAGE_CODES = frozenset(
@@ -59,12 +65,11 @@ class Database:
 
     def version(self) -> int:
         """The format of the file; 0 for an empty one."""
-        with self._connect() as connection:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            empty = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-        if not version and not empty:
+        query = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+        version, tables = self._rows(query)[0]
+        if not version and tables:
             raise IndexDamagedError(self.path, "it does not say which format it has", RESTORE)
-        return version
+        return int(version)
 
     def identity(self) -> Identity:
         """What the index is built with."""
@@ -92,6 +97,16 @@ class Database:
     def seal_path(self) -> Path:
         """The file that has the size and checksums of the store while no change is under way."""
         return self.path.with_name("store.seal")
+
+    @contextmanager
+    def open_log(self) -> Iterator[None]:
+        """Keeps SQLite's log and the memory that its connections share, so that readers need not make them.
+
+        Raises: IndexStorageError when there is no room for them.
+        """
+        with self._connect() as connection:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            yield
 
     def is_sealed(self) -> bool:
         """Whether the file is known to be as the last writer left it, down to bytes that SQLite does not use.
@@ -136,12 +151,14 @@ class Database:
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         # A reader that takes its time leaves the file without a seal; the next writer makes up for it.
         if not busy:
-            replace(self.seal_path, self._seal())
+            # No seal is like an earlier one, so that a reader can tell whether it is still the same.
+            replace(self.seal_path, self._seal(secrets.token_hex(8)))
             self._changed = False
 
-    def _seal(self) -> bytes:
-        blocks = "".join(f"{digest}\n" for digest in block_digests(self.path))
-        text = f"{self.path.stat().st_size}\n{blocks}"
+    def _seal(self, number: str) -> bytes:
+        with read_beside(self.path) as descriptor:
+            blocks = "".join(f"{digest}\n" for digest in block_digests(descriptor))
+        text = f"{self.path.stat().st_size} {number}\n{blocks}"
         return f"{text}{hashlib.sha256(text.encode()).hexdigest()}\n".encode()
 
     def _difference(self, recorded: bytes) -> IndexDamagedError | None:
@@ -153,26 +170,82 @@ class Database:
         try:
             if log.exists() and log.stat().st_size:
                 return IndexDamagedError(log, "it holds changes that no writer acknowledged", RESTORE)
-            return None if recorded == self._seal() else self._damaged("its content differs from its checksum")
+            number = recorded.partition(b"\n")[0].rpartition(b" ")[2].decode()
+            return None if recorded == self._seal(number) else self._damaged("its content differs from its checksum")
         except FileNotFoundError:
             return self._damaged("it is missing")
 
+    def _rows(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
+        """All rows that a query finds; as long as no writer is at work, no room on the disk is needed.
+
+        A sealed file is read as it is, without the log and the shared memory that SQLite makes for readers, too: a
+        writer takes the seal away before it changes a byte, so what was read while one seal stayed is whole.
+        """
+        while (seal := self._present_seal()) is not None:
+            try:
+                with self._connect(_UNCHANGING) as connection:
+                    rows = connection.execute(query, parameters).fetchall()
+            except (StoreError, sqlite3.Error):
+                if self._present_seal() == seal:
+                    raise
+            else:
+                if self._present_seal() == seal:
+                    return rows
+        try:
+            with self._connect() as connection:
+                return connection.execute(query, parameters).fetchall()
+        except IndexStorageError as refusal:
+            return self._rows_alone(query, parameters, refusal)
+
+    def _rows_alone(self, query: str, parameters: Any, refusal: IndexStorageError) -> list[sqlite3.Row]:
+        """The same on a full disk where a writer was stopped, while no other writer and no such reader can begin."""
+        with self._without_writers(refusal):
+            log = self.path.with_name(f"{self.path.name}-wal")
+            has_log = log.exists() and log.stat().st_size > 0
+            with self._connect("mode=rw" if has_log else _UNCHANGING, alone=has_log) as connection:
+                return connection.execute(query, parameters).fetchall()
+
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def _without_writers(self, refusal: IndexStorageError) -> Iterator[None]:
+        until = time.monotonic() + _PATIENCE_S
+        held = None
+        while held is None:
+            try:
+                held = lock(self.path.with_name("writer.lock"), shared=False)
+            except OSError:
+                raise refusal from None
+            if held is None and time.monotonic() > until:
+                raise refusal
+            time.sleep(0.0 if held else 0.01)
+        with held:
+            yield
+
+    def _present_seal(self) -> bytes | None:
+        try:
+            return self.seal_path.read_bytes()
+        except OSError:
+            return None
+
+    @contextmanager
+    def _connect(self, how: str = "", *, alone: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection; `alone`, it shares neither the file nor, in memory, the state of its log."""
         if not self.path.is_file():
             raise _not_found(self.path)
         try:
             # Not mode=rwc: a store that was deleted meanwhile must not come back as an empty one.
-            address = f"{self.path.absolute().as_uri()}?mode={self._mode}"
-            connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
-            try:
-                connection.row_factory = sqlite3.Row
-                connection.create_function("seal", -1, seal, deterministic=True)
-                connection.execute("PRAGMA synchronous=FULL")
-                connection.execute("PRAGMA foreign_keys=ON")
-                yield connection
-            finally:
-                connection.close()
+            address = f"{self.path.absolute().as_uri()}?{how or f'mode={self._mode}'}"
+            with connection_open():
+                connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_S)
+                try:
+                    if alone:  # before anything is read: then nothing is shared
+                        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+                    connection.row_factory = sqlite3.Row
+                    connection.create_function("seal", -1, seal, deterministic=True)
+                    connection.execute("PRAGMA synchronous=FULL")
+                    connection.execute("PRAGMA foreign_keys=ON")
+                    yield connection
+                finally:
+                    connection.close()
         except sqlite3.Error as error:
             explained = self._explained(error)
             if explained is None:
@@ -198,10 +271,8 @@ class Database:
             connection.commit()
 
     def _meta(self, key: str) -> str | None:
-        with self._connect() as connection:
-            query = f"SELECT value, {sound('meta', 'm')} AS sound FROM meta m WHERE key = ?"
-            row = connection.execute(query, (key,)).fetchone()
-        return None if row is None else str(self._checked(row)["value"])
+        rows = self._rows(f"SELECT value, {sound('meta', 'm')} AS sound FROM meta m WHERE key = ?", (key,))
+        return str(self._checked(rows[0])["value"]) if rows else None
 
     def _checked(self, row: sqlite3.Row) -> sqlite3.Row:
         """The row, when its column `sound` says that it is as it was written.

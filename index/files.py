@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import numpy as np
@@ -78,11 +79,11 @@ def fingerprint(path: Path) -> Fingerprint:
         return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def block_digests(path: Path) -> list[str]:
-    """SHA-256 of each block of a file that may be large; several are read at a time."""
-    size = path.stat().st_size
+def block_digests(descriptor: int) -> list[str]:
+    """SHA-256 of each block of an open file that may be large; several are read at a time."""
+    size, turn = os.fstat(descriptor).st_size, Lock()
     with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(lambda start: _digest(path, start), range(0, size, _BLOCK_BYTES)))
+        return list(threads.map(lambda start: _digest(descriptor, start, turn), range(0, size, _BLOCK_BYTES)))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -116,14 +117,13 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _digest(path: Path, start: int) -> str:
+def _digest(descriptor: int, start: int, turn: Lock) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(start)
-        left = _BLOCK_BYTES
-        while left and (part := file.read(min(left, _READ_BYTES))):
-            digest.update(part)
-            left -= len(part)
+    for place in range(start, start + _BLOCK_BYTES, _READ_BYTES):
+        with turn:  # Windows has no pread
+            os.lseek(descriptor, place, os.SEEK_SET)
+            part = os.read(descriptor, _READ_BYTES)
+        digest.update(part)
     return digest.hexdigest()
 
 

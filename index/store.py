@@ -71,8 +71,7 @@ class Store(Database):
             " FROM sources s JOIN documents d ON d.number = s.document"
             f" WHERE {valid('s')} ORDER BY s.path, s.collection"
         )
-        with self._connect() as connection:
-            rows = connection.execute(query, {"generation": generation}).fetchall()
+        rows = self._rows(query, {"generation": generation})
         return [
             SourceInfo(
                 source=row["path"],
@@ -91,18 +90,12 @@ class Store(Database):
     def collections(self, generation: int) -> list[str]:
         """Names of the collections that hold something in a generation."""
         query = f"SELECT DISTINCT s.collection FROM sources s WHERE {valid('s')} ORDER BY s.collection"
-        with self._connect() as connection:
-            return [row[0] for row in connection.execute(query, {"generation": generation})]
+        return [row[0] for row in self._rows(query, {"generation": generation})]
 
     def counts(self, generation: int) -> tuple[int, int]:
         """Number of documents and chunks of a generation."""
-        with self._connect() as connection:
-            documents, chunks = (
-                connection.execute(
-                    f"SELECT count(*) FROM {table} t WHERE {valid('t')}", {"generation": generation}
-                ).fetchone()[0]
-                for table in ("documents", "chunks")
-            )
+        counted = (f"(SELECT count(*) FROM {table} t WHERE {valid('t')})" for table in ("documents", "chunks"))
+        documents, chunks = self._rows(f"SELECT {', '.join(counted)}", {"generation": generation})[0]
         return documents, chunks
 
     def outline(self, generation: int, documents: Range = EVERYTHING) -> Outline:
@@ -160,9 +153,7 @@ class Store(Database):
             f" WHERE c.id IN (SELECT value FROM json_each(:ids)) AND {valid('c')}"
         )
         bound = {**parameters, "ids": json.dumps(list(ids)), "generation": generation}
-        with self._connect() as connection:
-            rows = connection.execute(query, bound).fetchall()
-        return {row["id"]: chunk_of(self._with_source(row)) for row in rows}
+        return {row["id"]: chunk_of(self._with_source(row)) for row in self._rows(query, bound)}
 
     def matching(self, where: Filter, generation: int) -> list[str]:
         """Ids of the documents of a generation that meet a filter, in order."""
@@ -171,8 +162,7 @@ class Store(Database):
             "SELECT DISTINCT d.id FROM sources s JOIN documents d ON d.number = s.document"
             f" WHERE {valid('s')} AND {text} ORDER BY d.id"
         )
-        with self._connect() as connection:
-            return [row[0] for row in connection.execute(query, {**parameters, "generation": generation})]
+        return [row[0] for row in self._rows(query, {**parameters, "generation": generation})]
 
     def document(self, document_id: str, generation: int) -> Document | None:
         """A document of a generation, with the first of its sources.
@@ -183,9 +173,8 @@ class Store(Database):
             f"{_DOCUMENT} AS sound, {_SHOWN.format(filter=1)} AS shown FROM documents d"
             f" LEFT JOIN texts t ON t.document = d.number WHERE d.id = :id AND {valid('d')}"
         )
-        with self._connect() as connection:
-            row = connection.execute(query, {"id": document_id, "generation": generation}).fetchone()
-        return None if row is None else document_of(self._with_source(row))
+        rows = self._rows(query, {"id": document_id, "generation": generation})
+        return document_of(self._with_source(rows[0])) if rows else None
 
     def documents_of(
         self, sources: Sequence[str], generation: int, collection: str | None = None
@@ -201,17 +190,13 @@ class Store(Database):
             " AND (:collection IS NULL OR s.collection = :collection) ORDER BY s.collection DESC"
         )
         bound = {"sources": json.dumps(list(sources)), "generation": generation, "collection": collection}
-        with self._connect() as connection:
-            rows = connection.execute(query, bound)
-            return {row["source"]: document_of(dict(self._checked(row))) for row in rows}
+        return {row["source"]: document_of(dict(self._checked(row))) for row in self._rows(query, bound)}
 
     def documents(self, generation: int) -> Iterator[Document]:
         """Every document of a generation, by id."""
-        with self._connect() as connection:
-            query = f"SELECT d.id FROM documents d WHERE {valid('d')} ORDER BY d.id"
-            ids = [row["id"] for row in connection.execute(query, {"generation": generation})]
-        for document_id in ids:
-            document = self.document(document_id, generation)
+        query = f"SELECT d.id FROM documents d WHERE {valid('d')} ORDER BY d.id"
+        for row in self._rows(query, {"generation": generation}):
+            document = self.document(row["id"], generation)
             if document is not None:
                 yield document
 

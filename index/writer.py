@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -93,14 +94,14 @@ class IndexWriter:
         except Timeout as error:
             reason = f"process {_pid(holder)} is writing to this index"
             raise IndexBusyError(self._folder, reason, "Wait until it ends, or stop it") from error
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._lock.release)
             holder.write_text(str(os.getpid()), encoding="ascii")
             self._store = self._open_store()
+            opened.enter_context(self._store.open_log())
             self._current = self._newest_number()
             self._waiting = []
-        except BaseException:
-            self._lock.release()
-            raise
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
@@ -110,7 +111,7 @@ class IndexWriter:
             if error is None:
                 self._store.seal_file()
         finally:
-            self._lock.release()
+            self._opened.close()
 
     def sync(
         self,

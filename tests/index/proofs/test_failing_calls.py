@@ -44,7 +44,7 @@ class Tally:
 
     modes: Counter[Mode] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
-    answers_while_full: Counter[bool] = field(default_factory=Counter)
+    answers_while_full: int = 0
     succeeded: int = 0
 
 
@@ -54,8 +54,7 @@ def failing_then_resumed(bench: Bench, failing: Failing, shim: Shim, tally: Tall
     # The next run is one of the same process, as in the interface, or of another, as on the command line.
     same_process = failing.number % 2 == 0
     failed, told, answered = in_child(partial(_disturbed_sync, bench, failing, shim, same_process))
-    if answered is not None:
-        tally.answers_while_full[answered] += 1
+    tally.answers_while_full += answered
     if told is not None:
         tally.errors[told] += 1
     elif failed:
@@ -69,14 +68,14 @@ def failing_then_resumed(bench: Bench, failing: Failing, shim: Shim, tally: Tall
     tally.modes[failing.mode] += failed
 
 
-def _disturbed_sync(bench: Bench, failing: Failing, shim: Shim, again: bool) -> tuple[bool, str | None, bool | None]:
-    """Whether a call failed, the error that the sync ended with, and whether the index answered on the full disk.
+def _disturbed_sync(bench: Bench, failing: Failing, shim: Shim, again: bool) -> tuple[bool, str | None, int]:
+    """Whether a call failed, the error that the sync ended with, and how many indexes answered on the full disk.
 
-    Raises: AssertionError when the index answers otherwise than before or after an undisturbed sync.
+    Raises: AssertionError when an index does not answer, or otherwise than before or after an undisturbed sync.
     """
     # A held generation is not collected, so every other pair of trials goes without.
     held = bench.library.index() if bench.states[failing.round] and failing.number // 2 % 2 else None
-    told, answered, allowed = None, None, bench.states[failing.round : failing.round + 2]
+    told, answered, allowed = None, 0, bench.states[failing.round : failing.round + 2]
     shim.arm(bench.library.folder, failing.mode, failing.number)
     try:
         bench.sync()
@@ -86,8 +85,8 @@ def _disturbed_sync(bench: Bench, failing: Failing, shim: Shim, again: bool) -> 
     # A sync beside a reader that holds the old generation collects less, and so may end before the chosen call.
     failed = bool(shim.failed())
     assert failed or (told is None and held is not None)
-    if held is not None and failing.mode is Mode.FULL:
-        answered = _answers(held, allowed)
+    if failing.mode is Mode.FULL:
+        answered = _answers_on_a_full_disk(bench, held, allowed)
     shim.disarm()
     if held is not None:
         assert state_of(held) in allowed, f"after {told} the index that was open answers otherwise"
@@ -98,17 +97,13 @@ def _disturbed_sync(bench: Bench, failing: Failing, shim: Shim, again: bool) -> 
     return failed, told, answered
 
 
-def _answers(held: Index, allowed: list[str]) -> bool:
-    """Whether an index answers, and rightly, though nothing can be written; a clear error is all else that it may do.
-
-    SQLite needs a file of a few bytes beside the store even to read.
-    """
-    try:
+def _answers_on_a_full_disk(bench: Bench, held: Index | None, allowed: list[str]) -> int:
+    """How many indexes answered, one that is opened now and one that was open. Raises: AssertionError."""
+    shown = bench.shown()
+    assert shown in allowed, "on a full disk an index that is opened answers otherwise"
+    if held is not None:
         assert state_of(held) in allowed, "on a full disk the index that was open answers otherwise"
-    except (OSError, StoreError) as error:
-        _told(error, held.folder)
-        return False
-    return True
+    return bool(shown) + (held is not None)
 
 
 def _told(error: OSError | StoreError, folder: Path) -> str:
@@ -166,14 +161,19 @@ def _figures(tally: Tally, calls: dict[int, list[Call]]) -> dict[str, Any]:
         counts = [sum(call.name == name and call.phase is phase for call in made) for phase in Phase]
         rows.append([name, *map(str, counts), str(sum(counts))])
     modes = ", ".join(f"{tally.modes[mode]} {mode.name.lower()}" for mode in _MODES)
-    full = tally.answers_while_full
     line = (
         f"{sum(tally.modes.values())} failures among the {len(made)} calls of {len(calls)} syncs ({modes}): "
         f"{sum(tally.errors.values())} clear errors, {tally.succeeded} syncs that succeeded all the same, "
-        f"no state lost or mixed; on the full disk {full[True]} of {full.total()} open indexes answered"
+        f"no state lost or mixed; on the full disk all {tally.answers_while_full} indexes answered"
     )
     errors = table([[count, error] for error, count in tally.errors.most_common()])
-    return {"line": line, "table": f"{table(rows)}\n{errors}", "names": names, "trials": sum(tally.modes.values())}
+    return {
+        "line": line,
+        "table": f"{table(rows)}\n{errors}",
+        "names": names,
+        "trials": sum(tally.modes.values()),
+        "answers": tally.answers_while_full,
+    }
 
 
 def _prove(folder: Path, rounds: Sequence[int], trials: int, report: Callable[[str, object], None]) -> dict[str, Any]:
@@ -187,6 +187,7 @@ def _prove(folder: Path, rounds: Sequence[int], trials: int, report: Callable[[s
     assert seen == size, f"{size - seen} bytes of the generation were written past write(2), by fwrite say"
     assert {"pwrite64", "fdatasync", "write", "fsync", "rename"} <= set(found["names"])
     assert "link" in found["names"] or _MIXED not in rounds
+    assert found["answers"] or _MIXED not in rounds
     report("failing_calls", found["line"])
     return found
 
