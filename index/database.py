@@ -27,6 +27,8 @@ RESTORE = "Restore it from a backup, or save what is whole with `fuente repair`"
 
 _RESEAL = "Run `fuente ingest` once more: it is written anew"
 _BUSY_S = 30.0
+# For readers to end before the log is folded into the file; what they hold up is made up for by the next writer.
+_SEALING_MS = 2000
 # For another reader on a full disk to end; a writer takes longer, and has open what such a reader lacks.
 _PATIENCE_S = 0.5
 _UNCHANGING = "mode=ro&immutable=1"
@@ -148,6 +150,7 @@ class Database:
         if not self._changed and self.seal_path.exists():
             return
         with self._connect() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {_SEALING_MS}")
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         # A reader that takes its time leaves the file without a seal; the next writer makes up for it.
         if not busy:

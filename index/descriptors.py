@@ -19,7 +19,7 @@ _waiting: list[int] = []
 @contextmanager
 def connection_open() -> Iterator[None]:
     """Within it, a connection of SQLite may be open; what was read beside it is closed after the last one."""
-    global _connections  # noqa: PLW0603 - what POSIX counts by process is counted by process
+    global _connections  # what POSIX counts by process is counted by process
     with _guard:
         _connections += 1
     try:
