@@ -14,6 +14,8 @@ from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
 from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, table
 from rag.evaluation.building import QuestionWriter
+from rag.evaluation.curves import curves
+from rag.evaluation.plots import figure_class, write_plots
 from rag.evaluation.report import Report
 from rag.phrases import LANGUAGES
 
@@ -57,9 +59,12 @@ def run(
         Path | None,
         typer.Option(help="Keep what was done (answers, or rankings without them) in this JSONL file, to go on from."),
     ] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw recall, channels and latency here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval, answers and abstention: a set of `eval build` on your own index, others on their own text."""
+    if plots:
+        figure_class()  # before hours of work
     fuente = configured(index, retrieval={"k": k, "rerank": rerank})
     prepare_missing(fuente, embedder_only=retrieval_only)
     opened = open_set(fuente, questions, passages=passages, chunked=chunked)
@@ -75,6 +80,8 @@ def run(
         )
     if not retrieval_only:
         report = joined(report, _answers(fuente, opened, limit, seed, records))
+    if plots:
+        _draw(opened, plots, fuente.config.retrieval.k, limit, seed)
     if json:
         print_json(report)
     else:
@@ -127,3 +134,10 @@ def _answers(fuente: Fuente, opened: Opened, limit: int | None, seed: int, recor
             records=records,
             settings=fuente.answer_settings(),
         )
+
+
+def _draw(opened: Opened, folder: Path, k: int, limit: int | None, seed: int) -> None:
+    questions = opened.answerable(limit, seed)
+    with count_progress("measuring for the plots") as progress:
+        written = write_plots(curves(opened.harness, questions, k=k, seed=seed, progress=progress), folder)
+    notes.print("wrote " + ", ".join(str(path) for path in written))

@@ -119,6 +119,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "demo",
         "serve",
         "eval",
+        "tune",
         "models",
         "doctor",
     }

@@ -373,7 +373,12 @@ def run(*arguments: str) -> Any:
 
 def test_the_own_index_is_measured(fuente: Fuente) -> None:
     build(fuente, Examiner())
-    report = run("eval", "own.json", "--retrieval-only")
+    report = run("eval", "own.json", "--retrieval-only", "--plots", "plots")
+    names = {"recall.png", "channels.png", "latency.png", "curves.json"}
+    assert {path.name for path in Path("plots").iterdir()} == names
+    drawn = json.loads(Path("plots/curves.json").read_text(encoding="utf-8"))
+    assert drawn["recall"]["fused"][2]["recall"] == report["retrieval"]["recall@3"]["value"]
+    assert sum(drawn["channels"].values()) == pytest.approx(1.0)
     assert report["retrieval"]["recall@3"]["value"] == 1.0
     assert report["set"]["questions"] == 3
     assert not list(Path("cache").glob("evaluation/*"))  # nothing was indexed anew
