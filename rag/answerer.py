@@ -1,28 +1,22 @@
 """A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from threading import Event as Signal
 
 from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
-from ingest.sentences import sentence_spans
 from rag.confidence import confidence
 from rag.generator import Chooser, Generator
-from rag.grounding import EncodeFunction, Grounder, Support
+from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
-from rag.types import Answer, Citation, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
-
-# The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
-_MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
-_WORD = re.compile(r"\w")
+from rag.types import Answer, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
+from rag.verification import VerifiedText, sentences_of, without_markers
 
 
 class Answerer:
@@ -110,9 +104,6 @@ class _Run:
         self._cancel = cancel
         self._timings: dict[str, float] = {}
         self._started = time.perf_counter()
-        self._text = ""
-        self._line_ended = False
-        self._citations: list[Citation] = []
         self._pieces = 0
 
     def events(self) -> Iterator[Event]:
@@ -130,15 +121,16 @@ class _Run:
         with self._timed("check"):
             grounder = Grounder(prompt.hits, self._answerer.encode)
             certainty = self._confidence(prompt, grounder)
+        verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at)
         if certainty >= self._answerer.abstain_below:
             with self._timed("write"):
-                yield from self._write(prompt, grounder)
-        abstained = not self._text and not self._is_cancelled()
+                yield from self._write(prompt, verified)
+        abstained = not verified.text and not self._is_cancelled()
         if abstained:
             certainty = min(certainty, 1.0 - certainty)
-            self._text = phrases(self._language).abstained
-            yield TextDelta(self._text)
-        yield Finished(self._answer(prompt, hits, abstained, certainty))
+            verified.text = phrases(self._language).abstained
+            yield TextDelta(verified.text)
+        yield Finished(self._answer(prompt, hits, verified, abstained, certainty))
 
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
@@ -153,7 +145,7 @@ class _Run:
             log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
         return confidence(prompt.hits[0], log_odds, support.score, self._answerer.retriever.corpus_size)
 
-    def _write(self, prompt: Prompt, grounder: Grounder) -> Iterator[Event]:
+    def _write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """Verified sentences with their markers; a sentence that no passage carries is left out."""
         buffer = ""
         for piece in self._generator.stream(prompt.answer, self._sampling, cancel=self._cancel):
@@ -164,61 +156,31 @@ class _Run:
                 return
             if _may_become(buffer, NO_ANSWER):
                 continue
-            *complete, buffer = _split(buffer)
+            *complete, buffer = sentences_of(buffer)
             for sentence in complete:
-                yield from self._verified(sentence, grounder)
-            draft = _without_markers(buffer).strip()
+                yield from self._verified(sentence, verified)
+            draft = without_markers(buffer).strip()
             if draft:
                 yield Draft(draft)
         if not self._is_cancelled():
-            for sentence in _split(buffer):
-                yield from self._verified(sentence, grounder)
+            for sentence in sentences_of(buffer):
+                yield from self._verified(sentence, verified)
 
-    def _verified(self, sentence: str, grounder: Grounder) -> Iterator[TextDelta]:
-        cleaned = _without_markers(sentence)
-        content = cleaned.strip()
-        self._line_ended |= "\n" in cleaned[: cleaned.find(content)]
-        ends_line = "\n" in sentence[len(sentence.rstrip()) :]
+    def _verified(self, sentence: str, verified: VerifiedText) -> Iterator[TextDelta]:
         with self._timed("verify"):
-            support = self._support(content, grounder)
-        if support is None:
-            self._line_ended |= ends_line
-            return
-        separator = "\n" if self._line_ended else " "
-        text = f"{separator if self._text else ''}{content} [{self._cite(support)}]"
-        self._line_ended = ends_line
-        self._text += text
-        yield TextDelta(text)
+            added = verified.add(sentence)
+        if added:
+            yield TextDelta(added)
 
-    def _support(self, content: str, grounder: Grounder) -> Support | None:
-        """What carries a sentence; None when nothing does, or when it tells what no passage does."""
-        return grounder.verified(content, self._language) if _WORD.search(content) else None
-
-    def _cite(self, support: Support) -> str:
-        """The marker of a supporting span; the same span keeps its marker."""
-        chunk = support.hit.chunk
-        start, end = chunk.start + support.span.start, chunk.start + support.span.end
-        for citation in self._citations:
-            if (citation.chunk_id, citation.start) == (chunk.id, start):
-                return citation.marker
-        marker = str(len(self._citations) + 1)
-        quote = chunk.text[support.span.start : support.span.end]
-        page = self._answerer.retriever.page_at(support.hit, start)
-        self._citations.append(
-            Citation(
-                marker, chunk.id, chunk.document_id, support.hit.source, page, start, end, quote,
-                round(support.score, 4),
-            )
-        )  # fmt: skip
-        return marker
-
-    def _answer(self, prompt: Prompt, hits: list[Hit], abstained: bool, confidence: float) -> Answer:
+    def _answer(
+        self, prompt: Prompt, hits: list[Hit], verified: VerifiedText, abstained: bool, confidence: float
+    ) -> Answer:
         self._timings["total"] = time.perf_counter() - self._started
         usage = Usage(self._generator.count_tokens(prompt.answer), self._pieces, len(prompt.dropped))
         return Answer(
             question=self._question,
-            text=self._text,
-            citations=tuple(self._citations),
+            text=verified.text,
+            citations=tuple(verified.citations),
             hits=tuple(hits),
             abstained=abstained,
             confidence=confidence,
@@ -235,20 +197,6 @@ class _Run:
             yield
         finally:
             self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - start
-
-
-def _split(text: str) -> list[str]:
-    """Complete sentences and, last, the one that is still being written; joined they are `text`."""
-    starts = [span.start for span in sentence_spans(text)][1:]
-    bounds = [0, *starts, len(text)]
-    return [text[a:b] for a, b in pairwise(bounds)]
-
-
-def _without_markers(text: str) -> str:
-    """`text` without what looks like our markers, also when taking one out makes another."""
-    while (rest := _MODEL_MARKER.sub("", text)) != text:
-        text = rest
-    return text
 
 
 def _may_become(text: str, ending: str) -> bool:

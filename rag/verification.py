@@ -1,0 +1,80 @@
+"""What a model writes becomes sentences that a passage carries, each with the marker of its source."""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+from index.types import Hit
+from ingest.sentences import sentence_spans
+from rag.grounding import Grounder, Support
+from rag.types import Citation
+
+# The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
+_MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
+_WORD = re.compile(r"\w")
+
+PageAt = Callable[[Hit, int], int | None]
+
+
+class VerifiedText:
+    """The verified part of an answer and its citations; sentences that no passage carries are left out."""
+
+    def __init__(self, grounder: Grounder, language: str, page_at: PageAt) -> None:
+        self.text = ""
+        self.citations: list[Citation] = []
+        self._grounder = grounder
+        self._language = language
+        self._page_at = page_at
+        self._line_ended = False
+
+    def add(self, sentence: str) -> str:
+        """What a sentence that was written adds to the text, its marker included; "" when it is left out."""
+        cleaned = without_markers(sentence)
+        content = cleaned.strip()
+        self._line_ended |= "\n" in cleaned[: cleaned.find(content)]
+        ends_line = "\n" in sentence[len(sentence.rstrip()) :]
+        support = self._support(content)
+        if support is None:
+            self._line_ended |= ends_line
+            return ""
+        separator = "\n" if self._line_ended else " "
+        added = f"{separator if self.text else ''}{content} [{self._cite(support)}]"
+        self._line_ended = ends_line
+        self.text += added
+        return added
+
+    def _support(self, content: str) -> Support | None:
+        """What carries a sentence; None when nothing does, or when it tells what no passage does."""
+        return self._grounder.verified(content, self._language) if _WORD.search(content) else None
+
+    def _cite(self, support: Support) -> str:
+        """The marker of a supporting span; the same span keeps its marker."""
+        chunk = support.hit.chunk
+        start, end = chunk.start + support.span.start, chunk.start + support.span.end
+        for citation in self.citations:
+            if (citation.chunk_id, citation.start) == (chunk.id, start):
+                return citation.marker
+        marker = str(len(self.citations) + 1)
+        quote = chunk.text[support.span.start : support.span.end]
+        page = self._page_at(support.hit, start)
+        self.citations.append(
+            Citation(
+                marker, chunk.id, chunk.document_id, support.hit.source, page, start, end, quote,
+                round(support.score, 4),
+            )
+        )  # fmt: skip
+        return marker
+
+
+def sentences_of(text: str) -> list[str]:
+    """Complete sentences and, last, the one that is still being written; joined they are `text`."""
+    starts = [span.start for span in sentence_spans(text)][1:]
+    bounds = [0, *starts, len(text)]
+    return [text[a:b] for a, b in pairwise(bounds)]
+
+
+def without_markers(text: str) -> str:
+    """`text` without what looks like our markers, also when taking one out makes another."""
+    while (rest := _MODEL_MARKER.sub("", text)) != text:
+        text = rest
+    return text
