@@ -4,6 +4,7 @@ from index.filters import Filter
 from rag.answerer import Answerer
 from rag.compose import Fuente
 from rag.config import Config, load_config
+from rag.conversation import Conversation
 from rag.retriever import Retriever
 from rag.types import Answer, Citation, Message, Sampling
 
@@ -12,6 +13,7 @@ __all__ = [
     "Answerer",
     "Citation",
     "Config",
+    "Conversation",
     "Filter",
     "Fuente",
     "Message",

@@ -10,12 +10,14 @@ from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
 from rag.confidence import confidence
+from rag.conversation import Conversation
+from rag.followups import standalone
 from rag.generator import Chooser, Generator
 from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
-from rag.types import Answer, Draft, Event, Finished, Retrieved, Sampling, TextDelta, Usage
+from rag.types import Answer, Draft, Event, Finished, Retrieved, Rewritten, Sampling, TextDelta, Usage
 from rag.verification import VerifiedText, sentences_of, without_markers
 
 
@@ -49,12 +51,13 @@ class Answerer:
         where: Filter | None = None,
         sampling: Sampling | None = None,
         language: str | None = None,
+        history: Conversation | None = None,
     ) -> Answer:
-        """The whole answer, from the documents that meet the filter.
+        """The whole answer, from the documents that meet the filter; a follow-up is understood from its history.
 
         Raises: ValueError for an empty question, PromptTooLongError, errors of the index.
         """
-        *_, last = self.stream(question, k=k, where=where, sampling=sampling, language=language)
+        *_, last = self.stream(question, k=k, where=where, sampling=sampling, language=language, history=history)
         if not isinstance(last, Finished):
             raise TypeError(f"a stream ends with Finished, not {last!r}")
         return last.answer
@@ -67,9 +70,10 @@ class Answerer:
         where: Filter | None = None,
         sampling: Sampling | None = None,
         language: str | None = None,
+        history: Conversation | None = None,
         cancel: Signal | None = None,
     ) -> Iterator[Event]:
-        """The answer as events: Retrieved, then Draft and TextDelta in turn, at last Finished.
+        """The answer as events: Rewritten for a follow-up, Retrieved, Draft and TextDelta in turn, at last Finished.
 
         Once `cancel` is set the answer ends with the last verified sentence; with none it is empty, which is no
         abstention.
@@ -79,8 +83,9 @@ class Answerer:
         chosen = language or self.language
         if chosen == "auto":
             chosen = detect_language(question, candidates=LANGUAGES)
-        search = partial(self.retriever.search, question, k=k, where=where)
-        return _Run(self, question, search, sampling or self.sampling, chosen, cancel).events()
+        search = partial(self.retriever.search, k=k, where=where)
+        run = _Run(self, question, history or Conversation(), search, sampling or self.sampling, chosen, cancel)
+        return run.events()
 
 
 class _Run:
@@ -90,7 +95,8 @@ class _Run:
         self,
         answerer: Answerer,
         question: str,
-        search: Callable[[], list[Hit]],
+        history: Conversation,
+        search: Callable[[str], list[Hit]],
         sampling: Sampling,
         language: str,
         cancel: Signal | None,
@@ -98,6 +104,8 @@ class _Run:
         self._answerer = answerer
         self._generator = answerer.generator
         self._question = question
+        self._history = history
+        self._rewritten: Rewritten | None = None
         self._search = search
         self._sampling = sampling
         self._language = language
@@ -107,12 +115,16 @@ class _Run:
         self._pieces = 0
 
     def events(self) -> Iterator[Event]:
+        with self._timed("rewrite"):
+            self._rewritten = standalone(self._question, self._history, self._generator, cancel=self._cancel)
+        if self._rewritten:
+            yield self._rewritten
         with self._timed("retrieve"):
-            hits = self._search()
+            hits = self._search(self._asked)
         yield Retrieved(hits)
         room = self._generator.context_tokens - self._sampling.max_tokens
         prompt = build_prompt(
-            self._question,
+            self._asked,
             hits,
             self._language,
             max_tokens=min(self._answerer.prompt_tokens, room),
@@ -132,11 +144,16 @@ class _Run:
             yield TextDelta(verified.text)
         yield Finished(self._answer(prompt, hits, verified, abstained, certainty))
 
+    @property
+    def _asked(self) -> str:
+        """The question with what a follow-up leaves unsaid."""
+        return self._rewritten.question if self._rewritten else self._question
+
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
 
     def _confidence(self, prompt: Prompt, grounder: Grounder) -> float:
-        support = grounder.support(self._question, self._language)
+        support = grounder.support(self._asked, self._language)
         if support is None:
             return 0.0
         log_odds = None
@@ -188,6 +205,7 @@ class _Run:
             model=self._generator.name,
             timings_s={name: round(seconds, 4) for name, seconds in self._timings.items()},
             usage=usage,
+            rewritten=self._rewritten,
         )
 
     @contextmanager

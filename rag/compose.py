@@ -129,10 +129,22 @@ class Fuente:
             retriever,
             self.generator,
             self.embedder.encode_queries,
-            sampling=Sampling(section.temperature, section.top_p, section.max_tokens, section.seed),
+            sampling=self.sampling(),
             prompt_tokens=section.prompt_tokens,
             abstain_below=section.abstain_below,
             language=self.config.language,
+        )
+
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        section = self.config.generation
+        return Sampling(
+            temperature=section.temperature,
+            top_p=section.top_p,
+            min_p=section.min_p,
+            repetition_penalty=section.repetition_penalty,
+            max_tokens=section.max_tokens,
+            seed=section.seed,
         )
 
     def search_settings(self) -> SearchSettings:

@@ -108,9 +108,17 @@ class GenerationConfig(_Section):
     """How answers are written."""
 
     temperature: float = Field(default=0.2, ge=0, le=2)
+    """0 writes the likeliest words, always the same; higher is more varied."""
     top_p: float = Field(default=0.95, gt=0, le=1)
+    """Only the likeliest tokens that together reach this probability are drawn."""
+    min_p: float = Field(default=0.0, ge=0, lt=1)
+    """Only tokens at least so likely as this share of the likeliest are drawn."""
+    repetition_penalty: float = Field(default=1.0, ge=0.5, le=2)
+    """Above 1, what was written is less likely to come again."""
     max_tokens: int = Field(default=300, ge=1)
+    """Most tokens of a reply, reasoning included."""
     seed: int | None = 0
+    """Equal seeds give equal answers; none draws anew every time."""
     prompt_tokens: int = Field(default=3000, ge=256)
     """Most tokens of a prompt; the least relevant passages are dropped first."""
     abstain_below: float = Field(default=0.5, ge=0, le=1)

@@ -54,6 +54,7 @@ class ServerGenerator:
                 stream=True,
                 # Some servers refuse a null.
                 **cast("Any", {name: value for name, value in optional.items() if value is not None}),
+                extra_body=_beyond_openai(sampling) or None,
             )
             with chunks:
                 for chunk in chunks:
@@ -65,3 +66,10 @@ class ServerGenerator:
             raise GenerationError(
                 f"{self._client.base_url}: {error}. Check server.url, server.model and that it is running"
             ) from error
+
+
+def _beyond_openai(sampling: Sampling) -> dict[str, float]:
+    """What OpenAI's own servers do not know and refuse: sent only where it was asked for, to vLLM and its like."""
+    given = {"min_p": sampling.min_p, "repetition_penalty": sampling.repetition_penalty}
+    neutral = Sampling()
+    return {name: value for name, value in given.items() if value != getattr(neutral, name)}

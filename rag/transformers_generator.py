@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import Event, Lock
 from typing import Any
 
@@ -9,12 +10,16 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from rag.drawing import draw, penalised
 from rag.errors import GenerationError, PromptTooLongError
 from rag.types import Message, Sampling
 
-# Prompts are run through the model in pieces: it bounds the memory of activations, and lets a stop take
-# effect within a long prompt.
+# Prompts are run through the model in pieces, which bounds the memory of activations.
 _PREFILL_TOKENS = 512
+
+
+class _Stopped(Exception):
+    """The reader stopped the answer while the model was running."""
 
 
 class TransformersGenerator:
@@ -34,6 +39,10 @@ class TransformersGenerator:
         self._cached_ids: list[int] = []
         self._end_ids = _end_ids(model, tokenizer)
         self._control = _control_tokens(tokenizer)
+        self._cancel: Event | None = None
+        decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
+        for layer in getattr(decoder, "layers", ()):
+            layer.register_forward_pre_hook(self._stop_between_layers)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt, chat template included."""
@@ -46,8 +55,8 @@ class TransformersGenerator:
         """
         prompt = self._prompt_ids(messages)
         limit = min(self._room(prompt), sampling.max_tokens)
-        with self._lock:
-            ids = self._decode(prompt, sampling, limit, cancel)
+        with self._lock, self._stoppable(cancel):
+            ids = self._decode(prompt, sampling, limit)
             yield from _until_stop(self._texts(ids), sampling.stop)
 
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
@@ -57,8 +66,8 @@ class TransformersGenerator:
         """
         prompt = self._prompt_ids(messages)
         self._room(prompt)
-        with self._lock:
-            logits = self._prefill(prompt, cancel)
+        with self._lock, self._stoppable(cancel):
+            logits = self._prefill(prompt)
         if cancel is not None and cancel.is_set():
             return 0.0
         a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
@@ -82,6 +91,17 @@ class TransformersGenerator:
         starts = [self._plain_ids(text)[-room:] or [self._tokenizer.eos_token_id or 0] for text in texts]
         with self._lock:
             return self._mean_log_likelihoods(starts, end)
+
+    @contextmanager
+    def _stoppable(self, cancel: Event | None) -> Iterator[None]:
+        """Ends its block early, and without an error, once `cancel` is set and the model runs."""
+        self._cancel = cancel
+        try:
+            yield
+        except _Stopped:
+            pass
+        finally:
+            self._cancel = None
 
     def _plain_ids(self, text: str) -> list[int]:
         return list(self._tokenizer(self._control.sub(_broken, text), add_special_tokens=False)["input_ids"])
@@ -120,49 +140,69 @@ class TransformersGenerator:
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _decode(self, prompt: list[int], sampling: Sampling, limit: int, cancel: Event | None) -> Iterator[int]:
+    def _decode(self, prompt: list[int], sampling: Sampling, limit: int) -> Iterator[int]:
         """Ids of the reply, up to its end token."""
         random = torch.Generator()
         if sampling.seed is None:
             random.seed()
         else:
             random.manual_seed(sampling.seed)
-        logits = self._prefill(prompt, cancel)
-        token = -1
-        for step in range(limit):
-            if cancel is not None and cancel.is_set():
-                return
-            if step:
-                logits = self._forward([token])
-            token = draw(logits, sampling.temperature, sampling.top_p, random)
+        logits = self._prefill(prompt)
+        written: list[int] = []
+        for _ in range(limit):
+            if written:
+                logits = self._forward(written[-1:])
+            token = draw(penalised(logits, written, sampling.repetition_penalty), sampling, random)
             if token in self._end_ids:
                 return
             yield token
+            written.append(token)
 
-    def _prefill(self, prompt: list[int], cancel: Event | None) -> torch.Tensor:
+    def _prefill(self, prompt: list[int]) -> torch.Tensor:
         """Logits (V,) after the prompt; runs only what follows the part that is cached already."""
         shared = _common_prefix(prompt[:-1], self._cached_ids)
         if shared < len(self._cached_ids):
             self._shorten(shared)
         logits = torch.empty(0)
         for start in range(len(self._cached_ids), len(prompt), _PREFILL_TOKENS):
-            if cancel is not None and cancel.is_set():
-                break
             logits = self._forward(prompt[start : start + _PREFILL_TOKENS])
         return logits
 
-    def _shorten(self, length: int) -> None:
+    def _forget_unfinished(self) -> None:
+        """Takes out of each layer what it saw of tokens that the last layer has not seen."""
+        known = len(self._cached_ids)
+        if not known or not self._can_be_shortened():
+            self._shorten(0)
+            return
+        for layer in self._cache.layers:
+            if isinstance(layer, DynamicLayer):
+                layer.crop(known - layer.get_seq_length())
+
+    def _can_be_shortened(self) -> bool:
         # Layers of other kinds (sliding window, recurrent) have forgotten what a shorter prefix would need.
-        if length and all(type(layer) is DynamicLayer for layer in self._cache.layers):
+        return all(type(layer) is DynamicLayer for layer in self._cache.layers)
+
+    def _shorten(self, length: int) -> None:
+        if length and self._can_be_shortened():
             self._cache.crop(length - len(self._cached_ids))
             self._cached_ids = self._cached_ids[:length]
         else:
             self._cache = DynamicCache(config=self._model.config)
             self._cached_ids = []
 
+    def _stop_between_layers(self, *_: object) -> None:
+        """A piece of a prompt takes seconds on a CPU, one layer of it some hundredths."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise _Stopped
+
     @torch.inference_mode()
     def _forward(self, ids: list[int]) -> torch.Tensor:
-        """Next-token logits (V,) float32 on the CPU after `ids`, which join the cache."""
+        """Next-token logits (V,) float32 on the CPU after `ids`, which join the cache.
+
+        Raises: _Stopped when the reader stopped it, and the cache is then as it was before.
+        """
+        if self._cancel is not None and self._cancel.is_set():
+            raise _Stopped
         try:
             batch = torch.tensor([ids], device=self._model.device)  # (1, T)
             output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
@@ -171,6 +211,9 @@ class TransformersGenerator:
             self._shorten(0)
             mend = "Ask with fewer passages (-k), or choose a smaller generator"
             raise GenerationError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
+        except _Stopped:
+            self._forget_unfinished()
+            raise
         except BaseException:
             self._shorten(0)
             raise
@@ -201,20 +244,6 @@ class TransformersGenerator:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-
-def draw(logits: torch.Tensor, temperature: float, top_p: float, random: torch.Generator) -> int:
-    """A token id drawn from logits (V,); the most likely one at temperature 0.
-
-    Source: nucleus sampling, Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
-    """
-    if temperature == 0.0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits / temperature, dim=-1)  # (V,)
-    ordered, tokens = probabilities.sort(descending=True)
-    outside = ordered.cumsum(-1) - ordered >= top_p
-    ordered = ordered.masked_fill(outside, 0.0)
-    return int(tokens[torch.multinomial(ordered, 1, generator=random)])
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

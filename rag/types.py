@@ -17,19 +17,30 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy and repeatable; `top_p` in (0, 1]."""
+    """How tokens are drawn. `temperature` 0 is greedy and repeatable.
+
+    `top_p` in (0, 1] keeps the likeliest tokens that together reach it, `min_p` in [0, 1) those that are at least so
+    likely as that share of the likeliest. A `repetition_penalty` above 1 makes what was written less likely to come
+    again.
+    """
 
     temperature: float = 0.2
     top_p: float = 0.95
     max_tokens: int = 400
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 2.0:
             raise ValueError(f"temperature={self.temperature} must lie in [0, 2]")
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p={self.top_p} must lie in (0, 1]")
+        if not 0.0 <= self.min_p < 1.0:
+            raise ValueError(f"min_p={self.min_p} must lie in [0, 1)")
+        if not 0.5 <= self.repetition_penalty <= 2.0:
+            raise ValueError(f"repetition_penalty={self.repetition_penalty} must lie in [0.5, 2]; 1 changes nothing")
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens={self.max_tokens} must be at least 1")
         if "" in self.stop:
@@ -65,11 +76,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Event: the question that was searched and answered in place of a follow-up.
+
+    `how` tells whether the model put it into words, or the rewriting was of no use and the question before it and the
+    follow-up were joined.
+    """
+
+    question: str
+    how: Literal["rewritten", "joined"]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with its evidence.
 
     `confidence` in [0, 1] estimates that the documents hold the answer; `abstained` is set when they do not
-    and `text` then says so. `timings_s` has seconds by stage.
+    and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
     """
 
     question: str
@@ -82,6 +105,12 @@ class Answer:
     model: str
     timings_s: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
+    rewritten: Rewritten | None = None
+
+    @property
+    def standalone_question(self) -> str:
+        """The question as it was searched: with what a follow-up left unsaid."""
+        return self.rewritten.question if self.rewritten else self.question
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +141,4 @@ class Finished:
     answer: Answer
 
 
-Event = Retrieved | Draft | TextDelta | Finished
+Event = Rewritten | Retrieved | Draft | TextDelta | Finished

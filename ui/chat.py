@@ -61,7 +61,8 @@ def _ask_box(library: Library, texts: Texts) -> None:
     question = st.chat_input(texts.ask_placeholder, key="question")
     if question and question.strip():
         number = turns[-1].number + 1 if turns else 1
-        turns.append(library.ask(number, question.strip(), state.settings(library.config, library.generator)))
+        settings = state.settings(library.config, library.generator)
+        turns.append(library.ask(number, question.strip(), settings, turns))
         st.rerun()
 
 
@@ -75,7 +76,7 @@ def _ask_everything(library: Library) -> None:
     """Asks the last question again, of all documents."""
     turns = state.turns()
     last = turns[-1]
-    turns.append(library.ask(last.number + 1, last.question, replace(last.settings, where=None)))
+    turns.append(library.ask(last.number + 1, last.question, replace(last.settings, where=None), turns[:-1]))
 
 
 @st.fragment(run_every=_REFRESH_S)
@@ -95,7 +96,9 @@ def _turn_html(turn: AnswerJob, texts: Texts) -> Html:
     question = block("fu-question", turn.question)
     where = turn.settings.where
     scope = block("fu-scope", texts.scope_asked.format(scope=scope_text(where))) if where else None
-    return block("fu-turn", question, scope, _reply_html(turn, texts))
+    asked = turn.rewritten
+    understood = block("fu-scope", texts.understood.format(question=asked.question)) if asked else None
+    return block("fu-turn", question, scope, understood, _reply_html(turn, texts))
 
 
 def _reply_html(turn: AnswerJob, texts: Texts) -> Html:

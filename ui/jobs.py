@@ -12,8 +12,8 @@ from typing import Literal
 
 from index.filters import Filter
 from index.types import Failure, SyncProgress, SyncReport
-from rag import Answer, Sampling
-from rag.types import Draft, Finished, Retrieved, TextDelta
+from rag import Answer, Conversation, Sampling
+from rag.types import Draft, Finished, Retrieved, Rewritten, TextDelta
 from rag.types import Event as AnswerEvent
 from ui.problems import EXPECTED
 from ui.sources import DocumentOf, Source, sources_of
@@ -75,10 +75,11 @@ class Reply:
 
 
 class AnswerJob(Job):
-    """One question and its answer so far; `number` is its place in the conversation."""
+    """One question and its answer so far; `number` is its place in the conversation, `before` what came earlier."""
 
-    def __init__(self, number: int, question: str, settings: Settings) -> None:
+    def __init__(self, number: int, question: str, settings: Settings, before: Sequence["AnswerJob"] = ()) -> None:
         super().__init__()
+        self._before = tuple(before)
         self.number = number
         self.question = question
         self.settings = settings
@@ -88,10 +89,22 @@ class AnswerJob(Job):
         self.text = ""
         self.draft = ""
         self.reply: Reply | None = None
+        self.rewritten: Rewritten | None = None
+
+    @property
+    def history(self) -> Conversation:
+        """What was answered before; complete once its turn has come."""
+        conversation = Conversation()
+        for turn in self._before:
+            if turn.reply and turn.reply.answer.text:
+                conversation = conversation.after(turn.reply.answer)
+        return conversation
 
     def take(self, event: AnswerEvent, document_of: DocumentOf) -> None:
         """Takes note of what the answerer tells."""
         match event:
+            case Rewritten():
+                self.rewritten = event
             case Retrieved(hits):
                 self.stage, self.passages = "reading", len(hits)
             case Draft(text):

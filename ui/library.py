@@ -85,9 +85,9 @@ class Library:
             self._warming = True
             Job().start(self._load)
 
-    def ask(self, number: int, question: str, settings: Settings) -> AnswerJob:
-        """The job that answers a question; answers are written in turn."""
-        job = AnswerJob(number, question, settings)
+    def ask(self, number: int, question: str, settings: Settings, before: Sequence[AnswerJob] = ()) -> AnswerJob:
+        """The job that answers a question, a follow-up to those before it; answers are written in turn."""
+        job = AnswerJob(number, question, settings, before)
         job.start(lambda: self._answer(job))
         return job
 
@@ -139,6 +139,7 @@ class Library:
                 where=settings.where,
                 sampling=settings.sampling,
                 language=settings.language,
+                history=job.history,
                 cancel=job.cancel,
             ):
                 job.take(event, index.document)

@@ -1,6 +1,7 @@
 """Commands that ask: search, ask, demo and serve."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,8 @@ from rag.cli.rendering import (
 )
 from rag.cli.scope import Scope, filter_of, scoped
 from rag.compose import Fuente
-from rag.types import Answer, Finished, Retrieved, TextDelta
+from rag.conversation import Conversation
+from rag.types import Answer, Finished, Retrieved, Rewritten, TextDelta
 
 # Each is answered by one of the sample documents, in its language.
 _DEMO_QUESTIONS = (
@@ -84,6 +86,16 @@ def ask(
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, help="0 is greedy and repeatable, 2 is wild.")
     ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Draw only among the likeliest tokens that together reach this."),
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Draw only tokens so likely as this share of the likeliest.")
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(min=0.5, max=2, help="Above 1, words already written are less likely to come again.")
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal answers.")] = None,
     index: IndexOption = None,
@@ -93,7 +105,14 @@ def ask(
     fuente = configured(
         index,
         retrieval={"k": k, "diversity": diversity, "per_source": per_source},
-        generation={"temperature": temperature, "max_tokens": max_tokens, "seed": seed},
+        generation={
+            "temperature": temperature,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repetition_penalty": repetition_penalty,
+            "max_tokens": max_tokens,
+            "seed": seed,
+        },
     )
     _, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
@@ -105,6 +124,31 @@ def ask(
     print_sources(answer)
     if answer.abstained and where:
         notes.print(Text(f"Only part of the documents was asked: {plain(str(scope))}"))
+
+
+@app.command(
+    epilog='Example: fuente chat --collection thesis, or: printf "¿Qué es una GAN?\\n¿Quién la inventó?" | fuente chat'
+)
+@scoped
+def chat(
+    scope: Scope,
+    k: PassagesOption = None,
+    index: IndexOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Hold a conversation: one question a line, follow-ups understood; an empty line or Ctrl-D ends it."""
+    fuente = configured(index, retrieval={"k": k})
+    _, infos = index_state(fuente)
+    where = filter_of(scope, fuente, infos)
+    prepare_missing(fuente)
+    conversation = Conversation()
+    for question in _questions():
+        answer = _stream(fuente, question, show=not json, where=where, history=conversation)
+        conversation = conversation.after(answer)
+        if json:
+            print_json(answer_json(answer), indent=None)
+        else:
+            print_sources(answer)
 
 
 @app.command(epilog="Example: fuente demo")
@@ -135,15 +179,35 @@ def serve(
     raise typer.Exit(launch(index=fuente.config.index, port=port, open_browser=browser))
 
 
-def _stream(fuente: Fuente, question: str, *, show: bool, where: Filter | None = None) -> Answer:
+def _questions() -> Iterator[str]:
+    """The lines of standard input up to an empty one; in a terminal each is asked for."""
+    while True:
+        if sys.stdin.isatty():
+            notes.print(Text("\n? ", style="bold"), end="")
+        line = sys.stdin.readline()
+        if not line.strip():
+            return
+        yield line.strip()
+
+
+def _stream(
+    fuente: Fuente,
+    question: str,
+    *,
+    show: bool,
+    where: Filter | None = None,
+    history: Conversation | None = None,
+) -> Answer:
     """Prints verified sentences as they come and returns the whole answer."""
     with notes.status("loading the models"):
         answerer = fuente.answerer
     status = notes.status("searching")
     status.start()
     try:
-        for event in answerer.stream(question, where=where):
-            if isinstance(event, Retrieved):
+        for event in answerer.stream(question, where=where, history=history):
+            if isinstance(event, Rewritten):
+                notes.print(Text(f"understood ({event.how}): {plain(event.question)}", style="dim"))
+            elif isinstance(event, Retrieved):
                 status.update(f"reading {len(event.hits)} passages")
             elif isinstance(event, TextDelta) and show:
                 status.stop()

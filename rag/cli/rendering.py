@@ -67,6 +67,8 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     usage = answer.usage
     return {
         "question": answer.question,
+        "standalone_question": answer.standalone_question,
+        "rewriting": answer.rewritten.how if answer.rewritten else None,
         "answer": answer.text,
         "abstained": answer.abstained,
         "confidence": round(answer.confidence, 4),

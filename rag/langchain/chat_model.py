@@ -23,7 +23,7 @@ from rag.compose import Fuente
 from rag.generator import Generator
 from rag.types import Message, Sampling
 
-_PER_CALL = frozenset({"temperature", "top_p", "max_tokens", "seed"})
+_PER_CALL = frozenset({"temperature", "top_p", "min_p", "repetition_penalty", "max_tokens", "seed"})
 
 
 class ChatFuente(BaseChatModel):
@@ -34,7 +34,7 @@ class ChatFuente(BaseChatModel):
         print(chat.invoke("¿Qué es un autoencoder?").text)
 
     A model given by name is loaded at the first call, as the configuration says where and how.
-    `temperature`, `top_p`, `max_tokens` and `seed` can be given with a call, too.
+    `temperature`, `top_p`, `min_p`, `repetition_penalty`, `max_tokens` and `seed` can be given with a call, too.
 
     Raises: ValueError for a message with tools or anything but text, TypeError for another option of a call;
     NotPreparedError, UnknownModelError and GenerationError at a call.
@@ -47,6 +47,8 @@ class ChatFuente(BaseChatModel):
     generator: Generator | None = Field(default=None, exclude=True, repr=False)
     temperature: float = 0.2
     top_p: float = 0.95
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
     max_tokens: int = 400
     seed: int | None = None
     stop: list[str] | None = None
@@ -62,14 +64,8 @@ class ChatFuente(BaseChatModel):
         Raises: ConfigurationError, NotPreparedError, UnknownModelError.
         """
         fuente = Fuente.configured(**flags)
-        section = fuente.config.generation
-        return cls(
-            generator=fuente.generator,
-            temperature=section.temperature,
-            top_p=section.top_p,
-            max_tokens=section.max_tokens,
-            seed=section.seed,
-        )
+        sampling = fuente.sampling()
+        return cls(generator=fuente.generator, **{name: getattr(sampling, name) for name in _PER_CALL})
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -86,8 +82,7 @@ class ChatFuente(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        names = ("model", "temperature", "top_p", "max_tokens", "seed", "stop")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("model", *sorted(_PER_CALL), "stop")}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return super()._get_ls_params(stop=stop or self.stop, **kwargs)

@@ -13,7 +13,7 @@ from rag.types import Message, Sampling
 # the usual vocabularies; the low end keeps prompts inside the context.
 _CHARACTERS_PER_TOKEN = 3.0
 _TOKENS_PER_MESSAGE = 8.0
-_PARAMETERS = frozenset({"temperature", "top_p", "max_tokens", "seed"})
+_PARAMETERS = frozenset({"temperature", "top_p", "min_p", "repetition_penalty", "max_tokens", "seed"})
 _TYPES: dict[str, type[BaseMessage]] = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 
 

@@ -116,6 +116,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "restore",
         "search",
         "ask",
+        "chat",
         "demo",
         "serve",
         "eval",
@@ -199,6 +200,26 @@ def test_the_json_of_ask_is_as_documented(work: Path, chat_server: ChatServer, m
     assert all(seconds >= 0 for seconds in found["timings_s"].values())
     assert [hit["rank"] for hit in found["hits"]] == [1, 2]
     assert (chat_server.requests[0]["seed"], chat_server.requests[0]["max_tokens"]) == (3, 50)
+
+
+def test_a_conversation_is_held_line_by_line(
+    work: Path, chat_server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUENTE_SERVER__URL", chat_server.url)
+    monkeypatch.setenv("FUENTE_SERVER__MODEL", "m")
+    chat_server.pieces = (WATER,)
+    run("ingest", "docs")
+    first, follow_up = "¿A cuántos grados hierve el agua?", "¿Y por qué?"
+    result = runner.invoke(app, ["chat", "--json"], input=f"{first}\n{follow_up}\n\nnever asked\n")
+    assert result.exit_code == 0, (result.output, result.exception)
+    one, two = map(json.loads, result.stdout.splitlines())
+    assert (one["standalone_question"], one["rewriting"]) == (first, None)
+    # The server repeats its sentence whatever it is asked, which is no question about the water.
+    assert (two["question"], two["rewriting"]) == (follow_up, "joined")
+    assert two["standalone_question"] == f"{first} {follow_up}"
+    assert two["answer"] == f"{WATER} [1]"
+    shown = runner.invoke(app, ["chat"], input=f"{first}\n")
+    assert shown.stdout.startswith(f"{WATER} [1]\n")
 
 
 def test_an_abstention_is_a_success(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import transformers_generator
+from rag.drawing import draw, penalised
 from rag.errors import GenerationError, PromptTooLongError
 from rag.generator import Chooser, Generator
-from rag.transformers_generator import TransformersGenerator, draw
+from rag.transformers_generator import TransformersGenerator
 from rag.types import Message, Sampling
 from tests.rag.conftest import END, TURN, tiny_causal_lm, tiny_tokenizer
 
@@ -191,17 +192,50 @@ def test_a_tiny_top_p_is_greedy(generator: TransformersGenerator) -> None:
 def test_draws_follow_the_nucleus() -> None:
     logits = torch.tensor([0.5, 0.2, 0.25, 0.05]).log()
     random = torch.Generator().manual_seed(0)
-    drawn = [draw(logits, 1.0, 0.75, random) for _ in range(2000)]
+    drawn = [draw(logits, Sampling(temperature=1.0, top_p=0.75), random) for _ in range(2000)]
     # 0.5 and 0.25 make up 0.75 by themselves.
     assert set(drawn) == {0, 2}
     assert drawn.count(0) / len(drawn) == pytest.approx(2 / 3, abs=0.04)
-    assert {draw(logits, 1.0, 1.0, random) for _ in range(2000)} == {0, 1, 2, 3}
+    assert {draw(logits, Sampling(temperature=1.0, top_p=1.0), random) for _ in range(2000)} == {0, 1, 2, 3}
+
+
+def test_min_p_leaves_out_what_is_far_less_likely_than_the_likeliest() -> None:
+    logits = torch.tensor([0.5, 0.2, 0.25, 0.05]).log()
+    random = torch.Generator().manual_seed(0)
+    sampling = Sampling(temperature=1.0, top_p=1.0, min_p=0.45)
+    assert {draw(logits, sampling, random) for _ in range(2000)} == {0, 2}
+
+
+def test_a_repetition_penalty_makes_what_was_written_less_likely_whatever_its_sign() -> None:
+    logits = torch.tensor([2.0, -2.0, 1.0])
+    assert penalised(logits, [0, 1, 0], 2.0).tolist() == [1.0, -4.0, 1.0]
+    assert penalised(logits, [0, 1], 1.0) is logits
+    assert logits.tolist() == [2.0, -2.0, 1.0]
+
+
+def test_a_repetition_penalty_changes_the_reply_from_the_first_repetition_on(
+    generator: TransformersGenerator, meter: Meter
+) -> None:
+    def written(penalty: float) -> list[int]:
+        whole(generator, ask("¿Qué es?"), Sampling(temperature=0.0, max_tokens=60, repetition_penalty=penalty))
+        return [step[0] for step in meter.take()[1:]]
+
+    plain, penalised_ids = written(1.0), written(2.0)
+    first_repeat = next(n for n, token in enumerate(plain) if token in plain[:n])
+    assert penalised_ids[:first_repeat] == plain[:first_repeat]
+    assert penalised_ids != plain
+
+
+@pytest.mark.parametrize("wrong", [{"min_p": 1.0}, {"min_p": -0.1}, {"repetition_penalty": 0.4}])
+def test_impossible_sampling_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Sampling(**wrong)  # type: ignore[arg-type]
 
 
 def test_temperature_sharpens() -> None:
     logits = torch.tensor([0.6, 0.4]).log()
     random = torch.Generator().manual_seed(0)
-    share = [draw(logits, 0.5, 1.0, random) for _ in range(2000)].count(0) / 2000
+    share = [draw(logits, Sampling(temperature=0.5, top_p=1.0), random) for _ in range(2000)].count(0) / 2000
     assert share == pytest.approx(0.36 / (0.36 + 0.16), abs=0.04)
 
 
@@ -245,6 +279,26 @@ def test_cancelled_within_the_prompt_the_next_answer_is_right(
     meter.after = None
     expected = greedy_ids(model, prompt_ids(tokenizer, ask(LONG)), GREEDY.max_tokens)
     meter.take()
+    assert whole(generator, ask(LONG)) == tokenizer.decode(expected, skip_special_tokens=True).rstrip("\ufffd")
+
+
+@pytest.mark.parametrize("before", ["", "otra cosa", LONG])
+def test_stopped_within_a_piece_of_the_prompt_no_further_layer_runs_and_the_next_answer_is_right(
+    before: str, generator: TransformersGenerator, model: Any, tokenizer: Any
+) -> None:
+    cancel = threading.Event()
+    ran: list[int] = []
+    if before:
+        whole(generator, ask(before))
+    hooks = [
+        layer.register_forward_hook(lambda *_, number=number: (ran.append(number), cancel.set())[0])
+        for number, layer in enumerate(model.model.layers)
+    ]
+    assert list(generator.stream(ask(LONG + "¿por qué?"), GREEDY, cancel=cancel)) == []
+    for hook in hooks:
+        hook.remove()
+    assert ran == [0]
+    expected = greedy_ids(model, prompt_ids(tokenizer, ask(LONG)), GREEDY.max_tokens)
     assert whole(generator, ask(LONG)) == tokenizer.decode(expected, skip_special_tokens=True).rstrip("\ufffd")
 
 

@@ -44,7 +44,12 @@ def test_the_request_says_what_was_asked(chat_server: ChatServer) -> None:
 
 def test_what_was_not_asked_is_not_sent(chat_server: ChatServer) -> None:
     list(generator(chat_server).stream(MESSAGES, Sampling()))
-    assert not {"seed", "stop"} & chat_server.requests[0].keys()
+    assert not {"seed", "stop", "min_p", "repetition_penalty"} & chat_server.requests[0].keys()
+
+
+def test_what_openai_does_not_know_is_sent_when_it_is_asked_for(chat_server: ChatServer) -> None:
+    list(generator(chat_server).stream(MESSAGES, Sampling(min_p=0.1, repetition_penalty=1.2)))
+    assert (chat_server.requests[0]["min_p"], chat_server.requests[0]["repetition_penalty"]) == (0.1, 1.2)
 
 
 def test_it_writes_but_cannot_choose(chat_server: ChatServer) -> None:

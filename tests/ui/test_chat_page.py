@@ -7,7 +7,9 @@ import pytest
 
 from index.errors import IndexMismatchError
 from models.errors import NotPreparedError
-from rag.types import Finished
+from rag import Conversation
+from rag.conversation import Turn
+from rag.types import Finished, Rewritten
 from tests.ui.fakes import QUOTE, FakeFuente, answer, events, finish, hit, html, page
 from ui.texts import TEXTS
 
@@ -93,6 +95,17 @@ def test_a_question_asked_meanwhile_waits_for_its_turn(fuente, monkeypatch):
     finish(app)
     assert [call["question"] for call in fuente.answerer.calls] == ["First?", "Second?"]
     assert html(app).count("fu-sources") == 2
+
+
+def test_a_follow_up_has_its_history_and_shows_how_it_was_understood(fuente, monkeypatch):
+    fuente.answerer.events = events(answer("Who?"))
+    app = _asked(fuente, monkeypatch, "Who?")
+    fuente.answerer.events = [Rewritten("What is <b>cheese</b> made of?", "rewritten"), *events(answer())]
+    app.chat_input[0].set_value("And what is it made of?").run()
+    finish(app)
+    assert fuente.answerer.calls[0]["history"] == Conversation()
+    assert fuente.answerer.calls[1]["history"] == Conversation((Turn("Who?", QUOTE),))
+    assert EN.understood.format(question="What is &lt;b&gt;cheese&lt;/b&gt; made of?") in html(app)
 
 
 def test_an_abstention_looks_different_and_shows_the_nearest_passages(fuente, monkeypatch):

@@ -24,6 +24,7 @@ EN = Texts(
     scope_source_example="*.pdf",
     scope_source_help="A name, a path or a pattern: `report.pdf`, `thesis/*`, `*.docx`",
     scope_asked="Only in: {scope}",
+    understood="Understood as: {question}",
     ask_everything="Ask all documents",
     collections="Collections",
     languages="Languages of the documents",

@@ -24,6 +24,7 @@ ES = Texts(
     scope_source_example="*.pdf",
     scope_source_help="Un nombre, una ruta o un patrón: `informe.pdf`, `tesis/*`, `*.docx`",
     scope_asked="Solo en: {scope}",
+    understood="Entendida como: {question}",
     ask_everything="Preguntar a todos los documentos",
     collections="Colecciones",
     languages="Idiomas de los documentos",

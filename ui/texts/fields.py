@@ -29,6 +29,7 @@ class Texts:
     scope_source_example: str
     scope_source_help: str
     scope_asked: str
+    understood: str
     ask_everything: str
     collections: str
     languages: str

@@ -24,6 +24,7 @@ PT = Texts(
     scope_source_example="*.pdf",
     scope_source_help="Um nome, um caminho ou um padrão: `relatorio.pdf`, `tese/*`, `*.docx`",
     scope_asked="Só em: {scope}",
+    understood="Entendida como: {question}",
     ask_everything="Perguntar a todos os documentos",
     collections="Coleções",
     languages="Idiomas dos documentos",
