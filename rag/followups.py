@@ -73,6 +73,8 @@ def flaw(written: str, question: str, history: Conversation, language: str) -> s
     """Why a rewritten question cannot be used; None when it can."""
     if not written:
         return "empty"
+    if question.rstrip().endswith("?") and not written.endswith("?"):
+        return "an answer, no question"
     asked = [question, *(turn.question for turn in history.turns)]
     if any(terms(written, language) == terms(earlier, language) for earlier in asked):
         return "it repeats a question"

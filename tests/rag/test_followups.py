@@ -52,6 +52,7 @@ def test_a_follow_up_is_rewritten_from_the_last_turns() -> None:
     "written",
     [
         "",
+        SENTENCE,
         FIRST,
         FOLLOW_UP,
         "In which year did Ian Goodfellow present the GANs?",
