@@ -32,13 +32,17 @@ class RememberingIndex(Index):
         *,
         load_reranker: Callable[[], Reranker | None] = lambda: None,
     ) -> None:
-        """Loads the embedder's model. Raises: what `Index` raises, ModelError."""
+        """Loads the embedder's model; that of another remembering index shares its memory of questions.
+
+        Raises: what `Index` raises, ModelError.
+        """
 
         def load() -> Reranker | None:
             reranker = load_reranker()
             return None if reranker is None else _RememberingReranker(reranker)
 
-        super().__init__(folder, _RememberingEmbedder(embedder), settings, load_reranker=load)
+        known = embedder if isinstance(embedder, _RememberingEmbedder) else _RememberingEmbedder(embedder)
+        super().__init__(folder, known, settings, load_reranker=load)
         self._store = _RememberingStore.open(folder / "fuente.db")
         self._generation.dense = _RememberingDense(self._generation.dense)
         self._generation.lexical = _RememberingLexical(self._generation.lexical)

@@ -26,6 +26,7 @@ from rag.evaluation.tuning import NO_RERANK, Choice, Search, Tuned, divided, opt
 from rag.evaluation.tuning import tune as tune_settings
 
 _USUAL_RERANK = "auto"
+_READ_AT_ONCE = 64
 
 
 @app.command(epilog="Example: fuente tune questions.json --trials 100 --dry-run")
@@ -35,6 +36,7 @@ def tune(
     ],
     index: IndexOption = None,
     chunked: Annotated[bool, typer.Option(help="As in `fuente eval`.")] = False,
+    limit: Annotated[int | None, typer.Option(min=20, help="Use so many questions, drawn at random.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the division, the search and the intervals.")] = 0,
     output: Annotated[Path, typer.Option(help="Configuration file whose keys are set.")] = Path("fuente.toml"),
@@ -49,7 +51,7 @@ def tune(
     prepare_missing(fuente, embedder_only=True)
     opened = open_set(fuente, questions, chunked=chunked)
     try:
-        tuned = _tuned(opened, trials, seed)
+        tuned = _tuned(opened, limit, trials, seed)
     except KeyboardInterrupt:
         notes.print("interrupted; the same command goes on from here")
         raise typer.Exit(130) from None
@@ -65,21 +67,24 @@ def tune(
     notes.print(_outcome(tuned, output, written, dry_run))
 
 
-def _tuned(opened: Opened, trials: int, seed: int) -> Tuned:
+def _tuned(opened: Opened, limit: int | None, trials: int, seed: int) -> Tuned:
     fuente = opened.harness.fuente
-    asked = opened.answerable(None, seed)
+    asked = opened.answerable(limit, seed)
     reranks = _reranks(opened)
     rerank = reranks[-1] if fuente.config.retrieval.rerank != NO_RERANK else NO_RERANK
     before = Choice(fuente.search_settings(), rerank)
-    about = about_set(opened.question_set, {"seed": str(seed), "before": str(before), "reranks": str(reranks)})
+    about = about_set(
+        opened.question_set, {"seed": str(seed), "limit": str(limit), "before": str(before), "reranks": str(reranks)}
+    )
     about["index"] = f"{opened.harness.index.folder} {opened.harness.index.generation.number}"
     name = hashlib.sha256(json_format.dumps(about).encode()).hexdigest()[:16]
     part = fuente.config.models.cache / "evaluation" / f"tune-{name}.part"
+    search = _search(opened, asked, reranks)
     with ExitStack() as stack:
         records = stack.enter_context(RecordFile(part, "tuning trials", about))
         progress = stack.enter_context(count_progress("trying settings"))
         tuned = tune_settings(
-            _search(opened, asked, reranks),
+            search,
             divided(opened.question_set, asked, seed),
             before,
             reranks=reranks,
@@ -103,13 +108,18 @@ def _reranks(opened: Opened) -> list[str]:
 
 def _search(opened: Opened, asked: Sequence[Question], reranks: Sequence[str]) -> Search:
     harness = opened.harness
-    folder, embedder = harness.index.folder, harness.fuente.embedder
+    folder = harness.index.folder
+    plain = RememberingIndex(folder, harness.fuente.embedder)
+    with count_progress("reading questions") as progress:
+        for start in range(0, len(asked), _READ_AT_ONCE):
+            progress(start, len(asked))
+            plain.embedder.encode_queries([question.text for question in asked[start : start + _READ_AT_ONCE]])
 
-    def index(rerank: str) -> RememberingIndex:
+    def reranked(rerank: str) -> RememberingIndex:
         moved = moved_to(harness.fuente, folder, rerank=rerank)
-        return RememberingIndex(folder, embedder, load_reranker=lambda: moved.index.reranker)
+        return RememberingIndex(folder, plain.embedder, load_reranker=lambda: moved.index.reranker)
 
-    indexes = {rerank: index(rerank) for rerank in reranks}
+    indexes = {rerank: plain if rerank == NO_RERANK else reranked(rerank) for rerank in reranks}
 
     def ranks(choice: Choice, places: IndexArray) -> Ranks:
         return searched_ranks(indexes[choice.rerank], harness.name, [asked[place] for place in places], choice.settings)

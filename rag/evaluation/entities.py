@@ -8,7 +8,7 @@ from index.stopwords import STOP_WORDS
 from ingest.types import Span
 
 _CAPITAL = "A-ZÁÉÍÓÚÂÊÔÃÕÀÇÑÜ"
-NAME = re.compile(rf"(?<!\w)[{_CAPITAL}][\w’'-]+(?:\s[{_CAPITAL}][\w’'-]+)*")
+NAME = re.compile(rf"(?<!\w)[{_CAPITAL}][\w’'-]+(?:\s[{_CAPITAL}][\w’'-]+)*(?![\w’'-]|\.\d)")
 NUMBER = re.compile(r"(?<![\w.,-])\d+(?:[.,]\d+)*(?![\w-])")
 # The word that opens a sentence has a capital, whatever it is.
 _OPENS = re.compile(r"(?:^|[.!?¿¡:]\s*|\n\s*)[\"“«(#*-]*\s*$")

@@ -182,6 +182,8 @@ def test_answers_are_names_and_numbers_with_their_unit() -> None:
     said = {PASSAGE[span.start : span.end] for span in spans}
     assert said == {"42 metros", "Corcubión", "Celedonio Uribe", "Fisterra"}
     assert answer_spans(PASSAGE, "es", "0") == spans
+    version = "El modelo Qwen2.5 se entrenó en Hangzhou."
+    assert {version[span.start : span.end] for span in answer_spans(version, "es", "0")} == {"Hangzhou"}
     years = "Nació en 1953 en Vigo."
     assert {years[span.start : span.end] for span in answer_spans(years, "es", "0")} == {"1953", "Vigo"}
 
