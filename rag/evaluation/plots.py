@@ -96,7 +96,7 @@ def latency_against_recall(curves: Curves) -> "Figure":
     ticker = import_module("matplotlib.ticker")
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axes.minorticks_off()
     axes.margins(x=0.25, y=0.15)
     as_percent(axes.yaxis)
     return figure
