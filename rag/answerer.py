@@ -206,6 +206,7 @@ class _Run:
             timings_s={name: round(seconds, 4) for name, seconds in self._timings.items()},
             usage=usage,
             rewritten=self._rewritten,
+            unsure=tuple(verified.unsure),
         )
 
     @contextmanager

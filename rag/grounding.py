@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,11 +28,15 @@ _MIN_SUPPORT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The span of `hit.chunk.text` that supports a sentence, and how well, in [0, 1]."""
+    """The span of `hit.chunk.text` that supports a sentence, and how well, in [0, 1].
+
+    `unsure` are names of the sentence that the passage, which is in another language, does not write that way.
+    """
 
     hit: Hit
     span: Span
     score: float
+    unsure: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Grounder:
     def verified(self, sentence: str, language: str) -> Support | None:
         """The support of a sentence whose every number, date and name is in the passage that supports it.
 
-        None when no passage supports it well enough, or none of those that do tells all of its facts.
+        None when no passage supports it well enough, or none of those that do tells all of its facts. Names that a
+        passage in another language may write differently (Court, Tribunal) are let through as `unsure`.
         """
         best: dict[int, Support] = {}
         for support in self._supports(sentence, language):
@@ -68,7 +73,14 @@ class Grounder:
             if support.score >= _MIN_SUPPORT and (known is None or support.score > known.score):
                 best[support.hit.chunk.id] = support
         ordered = sorted(best.values(), key=lambda support: -support.score)
-        return next((one for one in ordered if not self.unknown_facts(sentence, language, one.hit)), None)
+        unknown = [self.unknown_facts(sentence, language, one.hit) for one in ordered]
+        for one, facts in zip(ordered, unknown, strict=True):
+            if not facts:
+                return one
+        for one, facts in zip(ordered, unknown, strict=True):
+            if one.hit.language != language and not any(map(_has_number, facts)):
+                return replace(one, unsure=tuple(facts))
+        return None
 
     def unknown_facts(self, sentence: str, language: str, hit: Hit) -> list[str]:
         """Numbers, dates and names of a sentence that a passage and the titles above it do not contain."""
@@ -98,6 +110,11 @@ class Grounder:
         if candidate.hit.language == language:
             return _COVERAGE * coverage + (1.0 - _COVERAGE) * likeness
         return _ACROSS * likeness
+
+
+def _has_number(fact: str) -> bool:
+    """Whether a fact counts or dates something, also in words, which every language has its own form for."""
+    return any(map(str.isdigit, fact)) or not any(map(str.isupper, fact))
 
 
 def _candidates(hit: Hit) -> Iterator[_Candidate]:

@@ -8,7 +8,10 @@ NO_ANSWER = "NO_ANSWER"
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Texts of one language. `instructions` is the system prompt; `yes` and `no` are the model's replies."""
+    """Texts of one language. `instructions` is the system prompt; `yes` and `no` are the model's replies.
+
+    `unsure` follows an answer some of whose names its sources, in another language, do not write that way.
+    """
 
     instructions: str
     question: str
@@ -16,6 +19,7 @@ class Phrases:
     yes: str
     no: str
     abstained: str
+    unsure: str
 
 
 _PHRASES = {
@@ -31,6 +35,7 @@ _PHRASES = {
         yes="Sí",
         no="No",
         abstained="No encuentro la respuesta en tus documentos.",
+        unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
     ),
     "pt": Phrases(
         instructions=(
@@ -44,6 +49,7 @@ _PHRASES = {
         yes="Sim",
         no="Não",
         abstained="Não encontro a resposta nos seus documentos.",
+        unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
     ),
     "en": Phrases(
         instructions=(
@@ -57,6 +63,7 @@ _PHRASES = {
         yes="Yes",
         no="No",
         abstained="I cannot find the answer in your documents.",
+        unsure="The source, in another language, does not write it this way: {names}. Check the quote.",
     ),
 }
 LANGUAGES = tuple(_PHRASES)

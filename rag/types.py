@@ -93,6 +93,7 @@ class Answer:
 
     `confidence` in [0, 1] estimates that the documents hold the answer; `abstained` is set when they do not
     and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
+    `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
     """
 
     question: str
@@ -106,6 +107,7 @@ class Answer:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
     rewritten: Rewritten | None = None
+    unsure: tuple[str, ...] = ()
 
     @property
     def standalone_question(self) -> str:

@@ -12,6 +12,8 @@ from rag.types import Citation
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
 _MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
 _WORD = re.compile(r"\w")
+UNSURE_MARK = "[?]"
+"""Follows the marker of a sentence with a name that its source, in another language, does not write that way."""
 
 PageAt = Callable[[Hit, int], int | None]
 
@@ -22,6 +24,7 @@ class VerifiedText:
     def __init__(self, grounder: Grounder, language: str, page_at: PageAt) -> None:
         self.text = ""
         self.citations: list[Citation] = []
+        self.unsure: list[str] = []
         self._grounder = grounder
         self._language = language
         self._page_at = page_at
@@ -38,7 +41,9 @@ class VerifiedText:
             self._line_ended |= ends_line
             return ""
         separator = "\n" if self._line_ended else " "
-        added = f"{separator if self.text else ''}{content} [{self._cite(support)}]"
+        mark = f" {UNSURE_MARK}" if support.unsure else ""
+        self.unsure += [name for name in support.unsure if name not in self.unsure]
+        added = f"{separator if self.text else ''}{content} [{self._cite(support)}]{mark}"
         self._line_ended = ends_line
         self.text += added
         return added

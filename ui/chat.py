@@ -6,6 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from rag import Answer
+from rag.phrases import phrases
 from ui import state
 from ui.jobs import AnswerJob
 from ui.library import Library
@@ -16,7 +17,7 @@ from ui.show import show
 from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
 from ui.texts import Texts
 
-_MARKER = re.compile(r"\[(\d{1,3})\]")
+_MARKER = re.compile(r"\[(\d{1,3}|\?)\]")
 # Quick enough to look alive, slow enough to leave the processor to the model.
 _REFRESH_S = 0.25
 
@@ -115,6 +116,7 @@ def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
         (
             block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
             notice(texts.stopped) if turn.stopped else None,
+            _unsure_html(answer),
             _meta_html(answer, texts),
             sources_html(turn.reply.sources, turn.number, texts),
             passages,
@@ -171,6 +173,8 @@ def _marked(text: str, anchors: dict[str, str] | None = None) -> list[Child]:
     for i, piece in enumerate(_MARKER.split(text)):
         if i % 2 == 0:
             pieces.append(piece)
+        elif piece == "?":
+            pieces.append(span("fu-unsure", piece))
         elif anchors is None:
             pieces.append(span("fu-marker", piece))
         elif piece in anchors:
@@ -178,6 +182,13 @@ def _marked(text: str, anchors: dict[str, str] | None = None) -> list[Child]:
         else:
             pieces.append(f"[{piece}]")
     return pieces
+
+
+def _unsure_html(answer: Answer) -> Html | None:
+    if not answer.unsure:
+        return None
+    note = phrases(answer.language).unsure.format(names=", ".join(answer.unsure))
+    return block("fu-unsure-note", span("fu-unsure", "?"), " ", note, **_lang(answer))
 
 
 def _meta_html(answer: Answer, texts: Texts) -> Html:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from index.types import DEFAULT_COLLECTION, Hit
+from rag.phrases import phrases
 from rag.types import Answer, Citation
 
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -70,6 +71,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "standalone_question": answer.standalone_question,
         "rewriting": answer.rewritten.how if answer.rewritten else None,
         "answer": answer.text,
+        "unsure_names": list(answer.unsure),
         "abstained": answer.abstained,
         "confidence": round(answer.confidence, 4),
         "language": answer.language,
@@ -124,6 +126,9 @@ def print_sources(answer: Answer) -> None:
         where = place(citation.source, citation.page)
         out.print(Text.assemble((f"[{citation.marker}] ", "bold"), (plain(where), "cyan")))
         out.print(Text(_indented(f"“{plain(' '.join(citation.quote.split()))}”"), style="dim"))
+    if answer.unsure:
+        names = plain(", ".join(answer.unsure))
+        out.print(Text(f"[?] {phrases(answer.language).unsure.format(names=names)}", style="yellow"))
     if answer.abstained and answer.hits:
         nearest = ", ".join(dict.fromkeys(place(hit.source, hit.chunk.page) for hit in answer.hits))
         out.print(Text(f"({plain(nearest)})", style="dim"))

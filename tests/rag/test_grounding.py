@@ -1,11 +1,13 @@
 """Sentences find the span that carries them, and facts from nowhere are seen."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from index.embedder import Embedder
-from rag.grounding import Grounder
+from index.embedder import Embedder, Vectors
+from rag.grounding import Grounder, Support
 from tests.rag.conftest import bag_of_words, document, hits_of
 
 SPANISH = document(
@@ -135,3 +137,42 @@ def test_the_real_embedder_supports_what_is_said_more_than_what_is_not(embedder:
     assert unsaid is not None
     assert said.score > 0.5
     assert unsaid.score < 0.25
+
+
+SPANISH_COURT = document(
+    "En 1789 la Ley Judicial creó el Tribunal Supremo de los Estados Unidos con seis jueces.", "tribunal.txt", "es"
+)
+
+
+def same_meaning(texts: Sequence[str]) -> Vectors:
+    """Every text is the paraphrase of every other, as for an embedder that knows both languages."""
+    return np.ones((len(texts), 1), np.float32)
+
+
+class TestAcrossLanguages:
+    def verified(self, sentence: str, language: str = "en") -> Support | None:
+        return Grounder(hits_of(SPANISH_COURT), same_meaning).verified(sentence, language)
+
+    def test_a_translated_name_is_told_as_unsure(self) -> None:
+        found = self.verified("In 1789 six judges formed the Supreme Court of the United States.")
+        assert found is not None
+        assert found.unsure == ("Supreme", "Court")
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "In 1790 six judges formed the Supreme Court.",
+            "In 1789 seven judges formed the Supreme Court.",
+            "It was created on May 3, 1789.",
+        ],
+    )
+    def test_another_number_or_date_never_passes(self, sentence: str) -> None:
+        assert self.verified(sentence) is None
+
+    def test_in_the_language_of_the_passage_an_unknown_name_never_passes(self) -> None:
+        assert self.verified("En 1789 se creó la Corte de Madrid.", "es") is None
+
+    def test_what_is_written_alike_is_sure(self) -> None:
+        found = self.verified("The law of 1789 named six judges.")
+        assert found is not None
+        assert found.unsure == ()
