@@ -161,7 +161,8 @@ class Database:
     def _seal(self, number: str) -> bytes:
         with read_beside(self.path) as descriptor:
             blocks = "".join(f"{digest}\n" for digest in block_digests(descriptor))
-        text = f"{self.path.stat().st_size} {number}\n{blocks}"
+        head = " ".join(filter(None, (str(self.path.stat().st_size), number)))
+        text = f"{head}\n{blocks}"
         return f"{text}{hashlib.sha256(text.encode()).hexdigest()}\n".encode()
 
     def _difference(self, recorded: bytes) -> IndexDamagedError | None:
@@ -173,7 +174,8 @@ class Database:
         try:
             if log.exists() and log.stat().st_size:
                 return IndexDamagedError(log, "it holds changes that no writer acknowledged", RESTORE)
-            number = recorded.partition(b"\n")[0].rpartition(b" ")[2].decode()
+            # Seals of earlier versions have no number; the next writer's has one.
+            number = recorded.partition(b"\n")[0].partition(b" ")[2].decode()
             return None if recorded == self._seal(number) else self._damaged("its content differs from its checksum")
         except FileNotFoundError:
             return self._damaged("it is missing")

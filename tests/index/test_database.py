@@ -1,5 +1,6 @@
 """Reading needs no room on the disk, and shows no half of a change."""
 
+import hashlib
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from index.database import Database
 from index.descriptors import read_beside
-from index.errors import IndexStorageError
+from index.errors import IndexDamagedError, IndexStorageError
 from index.files import block_digests
 from index.store_writer import StoreWriter
 from index.types import Identity
@@ -29,6 +30,11 @@ def store(tmp_path: Path) -> StoreWriter:
     return store
 
 
+def digests(path: Path) -> list[str]:
+    with read_beside(path) as descriptor:
+        return list(block_digests(descriptor))
+
+
 def take_room(store: Database) -> None:
     """Nothing can be made where SQLite's shared memory would be."""
     store.path.with_name("fuente.db-shm").symlink_to("nowhere")  # which SQLite does not follow
@@ -38,6 +44,17 @@ def test_a_sealed_store_is_read_without_room(store: StoreWriter) -> None:
     take_room(store)
     assert Database.open(store.path).identity() == FIRST
     assert not store.path.with_name("fuente.db-wal").exists()
+
+
+def test_a_seal_of_an_earlier_version_counts_until_the_next_writer(store: StoreWriter) -> None:
+    text = f"{store.path.stat().st_size}\n" + "".join(f"{digest}\n" for digest in digests(store.path))
+    store.seal_path.write_text(f"{text}{hashlib.sha256(text.encode()).hexdigest()}\n", encoding="ascii")
+    assert Database.open(store.path).is_sealed()
+    content = bytearray(store.path.read_bytes())
+    content[-1] ^= 1
+    store.path.write_bytes(content)
+    with pytest.raises(IndexDamagedError, match="checksum"):
+        Database.open(store.path).is_sealed()
 
 
 def test_a_stopped_writer_leaves_a_store_that_is_read_without_room(store: StoreWriter) -> None:
