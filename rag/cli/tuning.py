@@ -37,6 +37,9 @@ def tune(
     index: IndexOption = None,
     chunked: Annotated[bool, typer.Option(help="As in `fuente eval`.")] = False,
     limit: Annotated[int | None, typer.Option(min=20, help="Use so many questions, drawn at random.")] = None,
+    second_stage: Annotated[
+        bool, typer.Option("--rerank/--no-rerank", help="Whether the second stage is tried; it takes most of the time.")
+    ] = True,
     trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 100,
     seed: Annotated[int, typer.Option(help="Of the division, the search and the intervals.")] = 0,
     output: Annotated[Path, typer.Option(help="Configuration file whose keys are set.")] = Path("fuente.toml"),
@@ -51,7 +54,7 @@ def tune(
     prepare_missing(fuente, embedder_only=True)
     opened = open_set(fuente, questions, chunked=chunked)
     try:
-        tuned = _tuned(opened, limit, trials, seed)
+        tuned = _tuned(opened, _reranks(opened, second_stage), limit, trials, seed)
     except KeyboardInterrupt:
         notes.print("interrupted; the same command goes on from here")
         raise typer.Exit(130) from None
@@ -67,10 +70,9 @@ def tune(
     notes.print(_outcome(tuned, output, written, dry_run))
 
 
-def _tuned(opened: Opened, limit: int | None, trials: int, seed: int) -> Tuned:
+def _tuned(opened: Opened, reranks: Sequence[str], limit: int | None, trials: int, seed: int) -> Tuned:
     fuente = opened.harness.fuente
     asked = opened.answerable(limit, seed)
-    reranks = _reranks(opened)
     rerank = reranks[-1] if fuente.config.retrieval.rerank != NO_RERANK else NO_RERANK
     before = Choice(fuente.search_settings(), rerank)
     about = about_set(
@@ -98,9 +100,16 @@ def _tuned(opened: Opened, limit: int | None, trials: int, seed: int) -> Tuned:
     return tuned
 
 
-def _reranks(opened: Opened) -> list[str]:
-    """The second stages to try: none, and the configured one, or the usual where none is configured."""
+def _reranks(opened: Opened, second_stage: bool) -> list[str]:
+    """The second stages to try: none, and the configured one, or the usual where none is configured.
+
+    Raises: ValueError where the one that is configured is not to be tried.
+    """
     wanted = opened.harness.fuente.config.retrieval.rerank
+    if not second_stage:
+        if wanted != NO_RERANK:
+            raise ValueError(f'retrieval.rerank is "{wanted}". Leave out --no-rerank, or set it to "none"')
+        return [NO_RERANK]
     wanted = _USUAL_RERANK if wanted == NO_RERANK else wanted
     moved = moved_to(opened.harness.fuente, opened.harness.index.folder, rerank=wanted)
     return [NO_RERANK] if moved.index.reranker is None else [NO_RERANK, wanted]
