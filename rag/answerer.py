@@ -1,7 +1,7 @@
 """A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Event as Signal
@@ -17,8 +17,11 @@ from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
-from rag.types import Answer, Draft, Event, Finished, Retrieved, Rewritten, Sampling, TextDelta, Usage
+from rag.types import Answer, Draft, Event, Finished, Message, Retrieved, Rewritten, Sampling, TextDelta, Usage
 from rag.verification import VerifiedText, sentences_of, without_markers
+
+# Names make up too much of a shorter sentence to tell its language by.
+_TELLING_LETTERS = 40
 
 
 class Answerer:
@@ -113,6 +116,7 @@ class _Run:
         self._timings: dict[str, float] = {}
         self._started = time.perf_counter()
         self._pieces = 0
+        self._begun_in_another_language = False
 
     def events(self) -> Iterator[Event]:
         with self._timed("rewrite"):
@@ -163,9 +167,15 @@ class _Run:
         return confidence(prompt.hits[0], log_odds, support.score, self._answerer.retriever.corpus_size)
 
     def _write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
-        """Verified sentences with their markers; a sentence that no passage carries is left out."""
+        """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
+        yield from self._reply(prompt.answer, verified, first=True)
+        if self._begun_in_another_language:
+            yield from self._reply(prompt.asking(phrases(self._language).in_this_language), verified, first=False)
+
+    def _reply(self, messages: Sequence[Message], verified: VerifiedText, *, first: bool) -> Iterator[Event]:
+        """What of a reply is verified; a sentence that no passage carries is left out."""
         buffer = ""
-        for piece in self._generator.stream(prompt.answer, self._sampling, cancel=self._cancel):
+        for piece in self._generator.stream(messages, self._sampling, cancel=self._cancel):
             self._timings.setdefault("first_token", time.perf_counter() - self._started)
             self._pieces += 1
             buffer += piece
@@ -174,12 +184,18 @@ class _Run:
             if _may_become(buffer, NO_ANSWER):
                 continue
             *complete, buffer = sentences_of(buffer)
+            if first and complete and not verified.text and other_language(complete[0], self._language):
+                self._begun_in_another_language = True
+                return
             for sentence in complete:
                 yield from self._verified(sentence, verified)
             draft = without_markers(buffer).strip()
             if draft:
                 yield Draft(draft)
         if not self._is_cancelled():
+            if first and not verified.text and other_language(buffer, self._language):
+                self._begun_in_another_language = True
+                return
             for sentence in sentences_of(buffer):
                 yield from self._verified(sentence, verified)
 
@@ -207,6 +223,7 @@ class _Run:
             usage=usage,
             rewritten=self._rewritten,
             unsure=tuple(verified.unsure),
+            other_language=other_language(without_markers(verified.text), self._language),
         )
 
     @contextmanager
@@ -216,6 +233,14 @@ class _Run:
             yield
         finally:
             self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - start
+
+
+def other_language(text: str, language: str) -> str | None:
+    """The language of a text when it is not the one asked for; None where it is, or too little is written to tell."""
+    if language not in LANGUAGES or sum(map(str.isalpha, text)) < _TELLING_LETTERS:
+        return None
+    found = detect_language(text, candidates=LANGUAGES)
+    return None if found == language else found
 
 
 def _may_become(text: str, ending: str) -> bool:

@@ -30,6 +30,7 @@ _REFERRING = {
     "en": r"it|its|he|she|they|him|her|hers|them|his|theirs?|these|those|this"
     r"|(?<!is )(?<!are )(?<!was )(?<!were )there(?! (?:is|are|was|were)\b)"
     r"|(?:of|about|after|before|with|for|from|like|do|does|did|is|was|why|mean) that(?=\W*(?:$|\band\b))"
+    r"|the \w+ ones?(?=\W*$)"
     r"|that (?:one|year|time|case)|the (?:same|other|others|former|latter)(?=\W*$)|the (?:former|latter|previous)",
 }
 _DEFINING = {

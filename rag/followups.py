@@ -76,7 +76,7 @@ def flaw(written: str, question: str, history: Conversation, language: str) -> s
     if question.rstrip().endswith("?") and not written.endswith("?"):
         return "an answer, no question"
     asked = [question, *(turn.question for turn in history.turns)]
-    if any(terms(written, language) == terms(earlier, language) for earlier in asked):
+    if any(_words(written) == _words(earlier) for earlier in asked):
         return "it repeats a question"
     if detect_language(written, candidates=LANGUAGES) != language:
         return "another language"
@@ -85,6 +85,10 @@ def flaw(written: str, question: str, history: Conversation, language: str) -> s
         return "a name or number from elsewhere"
     used = frozenset(terms(written, language))
     return "it is about something else" if len(used - told) > _NEW_TERMS * len(used) else None
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
 
 
 def _names(text: str, language: str) -> frozenset[str]:

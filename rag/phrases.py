@@ -18,6 +18,7 @@ class Phrases:
     check: str
     yes: str
     no: str
+    in_this_language: str
     abstained: str
     unsure: str
 
@@ -34,6 +35,7 @@ _PHRASES = {
         check="¿Contienen los pasajes la respuesta a la pregunta? Responde solo Sí o No.",
         yes="Sí",
         no="No",
+        in_this_language="Responde en español.",
         abstained="No encuentro la respuesta en tus documentos.",
         unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
     ),
@@ -48,6 +50,7 @@ _PHRASES = {
         check="Os trechos contêm a resposta à pergunta? Responda apenas Sim ou Não.",
         yes="Sim",
         no="Não",
+        in_this_language="Responda em português.",
         abstained="Não encontro a resposta nos seus documentos.",
         unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
     ),
@@ -62,6 +65,7 @@ _PHRASES = {
         check="Do the passages contain the answer to the question? Reply only Yes or No.",
         yes="Yes",
         no="No",
+        in_this_language="Answer in English.",
         abstained="I cannot find the answer in your documents.",
         unsure="The source, in another language, does not write it this way: {names}. Check the quote.",
     ),

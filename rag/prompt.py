@@ -21,6 +21,11 @@ class Prompt:
     hits: tuple[Hit, ...]
     dropped: tuple[Hit, ...]
 
+    def asking(self, request: str) -> tuple[Message, ...]:
+        """The messages of the answer with one more request behind the question."""
+        *before, last = self.answer
+        return (*before, Message(last.role, f"{last.content}\n{request}"))
+
 
 def build_prompt(
     question: str,

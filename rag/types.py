@@ -94,6 +94,7 @@ class Answer:
     `confidence` in [0, 1] estimates that the documents hold the answer; `abstained` is set when they do not
     and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
     `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
+    `other_language` is set when the answer is not in `language` though the model was asked for it twice.
     """
 
     question: str
@@ -108,6 +109,7 @@ class Answer:
     usage: Usage = Usage()
     rewritten: Rewritten | None = None
     unsure: tuple[str, ...] = ()
+    other_language: str | None = None
 
     @property
     def standalone_question(self) -> str:

@@ -117,6 +117,7 @@ def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
             block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
             notice(texts.stopped) if turn.stopped else None,
             _unsure_html(answer),
+            notice(texts.wrong_language) if answer.other_language else None,
             _meta_html(answer, texts),
             sources_html(turn.reply.sources, turn.number, texts),
             passages,
@@ -200,4 +201,5 @@ def _meta_html(answer: Answer, texts: Texts) -> Html:
 
 def _lang(answer: Answer) -> dict[str, str]:
     """Screen readers pronounce by it."""
-    return {"lang": answer.language} if re.fullmatch("[a-z]{2,3}", answer.language) else {}
+    language = answer.other_language or answer.language
+    return {"lang": language} if re.fullmatch("[a-z]{2,3}", language) else {}

@@ -75,6 +75,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "abstained": answer.abstained,
         "confidence": round(answer.confidence, 4),
         "language": answer.language,
+        "other_language": answer.other_language,
         "citations": [_citation_json(citation) for citation in answer.citations],
         "hits": [hit_json(hit) for hit in answer.hits],
         "timings_s": dict(answer.timings_s),
@@ -132,6 +133,8 @@ def print_sources(answer: Answer) -> None:
     if answer.abstained and answer.hits:
         nearest = ", ".join(dict.fromkeys(place(hit.source, hit.chunk.page) for hit in answer.hits))
         out.print(Text(f"({plain(nearest)})", style="dim"))
+    if answer.other_language:
+        notes.print(f"The model answered in {answer.other_language}, though it was asked twice for {answer.language}")
     if answer.usage.dropped_passages:
         notes.print(f"{answer.usage.dropped_passages} passages did not fit into generation.prompt_tokens")
     seconds = answer.timings_s.get("total", 0.0)

@@ -204,6 +204,19 @@ class ScriptedChooser(ScriptedGenerator):
         return self._log_odds
 
 
+class InTurn(ScriptedChooser):
+    """Writes another text at each call, and is sure that the passages hold the answer."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__([], 10.0)
+        self._texts = iter(texts)
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None) -> Iterator[str]:
+        text = next(self._texts)
+        self._pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+        return super().stream(messages, sampling, cancel=cancel)
+
+
 class ChatServer(http.server.ThreadingHTTPServer):
     """Speaks the streaming chat-completions protocol on 127.0.0.1; `behaviour` decides how a request ends."""
 

@@ -17,7 +17,7 @@ from rag.errors import PromptTooLongError
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.types import Answer, Draft, Finished, Retrieved, Sampling, TextDelta
 from rag.types import Event as AnswerEvent
-from tests.rag.conftest import FixedSearch, ScriptedChooser, ScriptedGenerator, bag_of_words, document, hits_of
+from tests.rag.conftest import FixedSearch, InTurn, ScriptedChooser, ScriptedGenerator, bag_of_words, document, hits_of
 
 DOCUMENT = document(
     "Redes\n\nIan Goodfellow presentó las GAN en 2014. El generador crea muestras falsas.\n\n"
@@ -335,3 +335,25 @@ def test_whatever_the_model_writes_the_markers_resolve(fragments: list[str], siz
     assert NO_ANSWER not in answer.text
     assert answer.abstained == (not answer.citations)
     assert answer.text == REFUSAL or not answer.abstained
+
+
+ENGLISH = "Ian Goodfellow presented the GANs in the year 2014 in Montreal, and they compete."
+
+
+def test_a_reply_in_another_language_is_asked_for_once_more() -> None:
+    generator = InTurn([ENGLISH, FIRST])
+    events = list(answerer(generator).stream(QUESTION))
+    answer = finished(events)
+    check(answer)
+    assert (answer.text, answer.other_language) == (f"{FIRST} [1]", None)
+    assert [event.text for event in events if isinstance(event, TextDelta)] == [f"{FIRST} [1]"]
+    first, second = (prompt[-1].content for prompt in generator.prompts)
+    assert second == f"{first}\n{phrases('es').in_this_language}"
+
+
+def test_a_model_that_keeps_to_another_language_is_told_of() -> None:
+    english = document(ENGLISH, language="en")
+    generator = InTurn([ENGLISH, ENGLISH])
+    answer = answerer(generator, hits_of(english)).answer(QUESTION)
+    assert (answer.text, answer.language, answer.other_language) == (f"{ENGLISH} [1]", "es", "en")
+    assert len(generator.prompts) == 2

@@ -14,7 +14,8 @@ LEANING = {
         | O que ele fez depois? | Qual é a outra? | Quem foi?""",
     "en": """And in which year? | Who invented it? | When did he die? | Why? | What about the second one?
         | Where was she born? | What are its advantages? | How does that work? | How many? | In France?
-        | What did they do after that? | Who was he? | And the decoder? | Why is that? | Which one?""",
+        | What did they do after that? | Who was he? | And the decoder? | Why is that? | Which one?
+        | Who built the oldest one?""",
 }
 STANDING = {
     "es": """¿Quién inventó las GAN? | ¿Qué es un autoencoder? | ¿Cuándo se fundó la Universidad de Salamanca?

@@ -1,14 +1,12 @@
 """A follow-up becomes a question that stands alone, or is joined with the one before it."""
 
-from collections.abc import Sequence
-
 import pytest
 
 from rag.answerer import Answerer
 from rag.conversation import Conversation, Turn
 from rag.followups import flaw, standalone
 from rag.types import Finished, Rewritten
-from tests.rag.conftest import FixedSearch, ScriptedChooser, ScriptedGenerator, bag_of_words, document, hits_of
+from tests.rag.conftest import FixedSearch, InTurn, ScriptedGenerator, bag_of_words, document, hits_of
 
 FIRST = "¿Quién presentó las GAN?"
 SENTENCE = "Ian Goodfellow presentó las GAN en 2014."
@@ -16,18 +14,6 @@ HISTORY = Conversation((Turn(FIRST, SENTENCE),))
 FOLLOW_UP = "¿Y en qué año las presentó?"
 WRITTEN = "¿En qué año presentó Ian Goodfellow las GAN?"
 HITS = hits_of(document(f"{SENTENCE} El generador crea muestras falsas."))
-
-
-class ByTurn(ScriptedChooser):
-    """Writes another text at each call."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        super().__init__([], 10.0)
-        self._texts = iter(texts)
-
-    def stream(self, *args: object, **options: object):  # type: ignore[no-untyped-def, override]
-        self._pieces = [next(self._texts)]
-        return super().stream(*args, **options)  # type: ignore[arg-type]
 
 
 def test_a_question_that_stands_alone_asks_no_model() -> None:
@@ -82,7 +68,7 @@ def test_every_language_has_its_follow_ups(language: str, turn: Turn, question: 
 
 def test_a_conversation_searches_and_answers_what_was_meant() -> None:
     search = FixedSearch(HITS)
-    answerer = Answerer(search, ByTurn([SENTENCE, WRITTEN, SENTENCE]), bag_of_words)
+    answerer = Answerer(search, InTurn([SENTENCE, WRITTEN, SENTENCE]), bag_of_words)
     first = answerer.answer(FIRST, history=Conversation())
     history = Conversation().after(first)
     assert history == Conversation((Turn(FIRST, SENTENCE),))

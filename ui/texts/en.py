@@ -47,6 +47,7 @@ EN = Texts(
     stage_reading_one="Reading {number} passage",
     stage_reading_many="Reading {number} passages",
     stage_writing="Writing and checking every sentence",
+    wrong_language="The model did not answer in the language asked for, though it was asked twice.",
     stopped="Stopped here.",
     stopped_early="Stopped before anything was written.",
     sources="Sources",

@@ -47,6 +47,7 @@ ES = Texts(
     stage_reading_one="Leyendo {number} pasaje",
     stage_reading_many="Leyendo {number} pasajes",
     stage_writing="Escribiendo y comprobando cada frase",
+    wrong_language="El modelo no respondió en el idioma pedido, aunque se le pidió dos veces.",
     stopped="Detenida aquí.",
     stopped_early="Detenida antes de escribir nada.",
     sources="Fuentes",

@@ -50,6 +50,7 @@ class Texts:
     stage_reading_one: str
     stage_reading_many: str
     stage_writing: str
+    wrong_language: str
     stopped: str
     stopped_early: str
 

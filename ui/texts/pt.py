@@ -47,6 +47,7 @@ PT = Texts(
     stage_reading_one="Lendo {number} trecho",
     stage_reading_many="Lendo {number} trechos",
     stage_writing="Escrevendo e conferindo cada frase",
+    wrong_language="O modelo não respondeu no idioma pedido, embora tenha sido pedido duas vezes.",
     stopped="Parada aqui.",
     stopped_early="Parada antes de escrever algo.",
     sources="Fontes",
