@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rag.types import Answer
 
-_MARKER = re.compile(r"\s*\[\d+\]")
+_MARKER = re.compile(r"\s*\[(?:\d+|\?)\]")
 
 
 @dataclass(frozen=True, slots=True)
