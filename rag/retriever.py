@@ -11,6 +11,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
+from index.explanation import Explanation
 from index.filters import Filter
 from index.search import Index, SearchSettings
 from index.types import Hit
@@ -76,6 +77,16 @@ class Retriever(BaseRetriever):
         """The `k` best passages of the documents that meet the filter, best first."""
         chosen = self.where if where is None else where
         return self.index.search(question, self.k if k is None else k, settings=self.settings, where=chosen)
+
+    def explain(
+        self, question: str, *, k: int | None = None, where: Filter | None = None, expect: str | None = None
+    ) -> Explanation:
+        """How `search` finds its passages; `expect`, words of a passage or a source, also says why those were missed.
+
+        Raises: ValueError for an expectation that no passage meets, or an index without passages.
+        """
+        chosen = self.where if where is None else where
+        return self.index.explain(question, self.k if k is None else k, where=chosen, expect=expect)
 
     def _get_relevant_documents(
         self,

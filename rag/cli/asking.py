@@ -10,6 +10,7 @@ from rich.text import Text
 
 from index.errors import IndexNotFoundError
 from index.filters import Filter
+from rag.cli.explaining import explanation_json, print_explanation
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import (
     DiversityOption,
@@ -56,23 +57,41 @@ def search(
     k: PassagesOption = None,
     diversity: DiversityOption = None,
     per_source: PerSourceOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say what each channel found, and how.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how each stage placed the candidates.")] = False,
+    expect: Annotated[
+        str | None, typer.Option(help="Words of a passage, or a source: say where it stood and why it was missed.")
+    ] = None,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the passages that are nearest to a question."""
     fuente = configured(index, retrieval={"k": k, "diversity": diversity, "per_source": per_source})
-    state, infos = index_state(fuente)
+    infos = index_state(fuente)[1]
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente, embedder_only=True)
+    if explain or expect is not None:
+        _explained(fuente, question, where, expect, json=json)
+        return
     hits = fuente.retriever.search(question, where=where)
     if json:
-        found = [{**hit_json(hit), **(channels_json(hit) if explain else {})} for hit in hits]
-        print_json({"hits": found, **({"dense_search": state["dense_search"]} if explain else {})})
+        print_json({"hits": [hit_json(hit) for hit in hits]})
         return
-    print_hits(hits, explain=explain)
-    if explain:
-        notes.print(Text(f"dense search is {state['dense_search']}", style="dim"))
+    print_hits(hits)
+
+
+def _explained(fuente: Fuente, question: str, where: Filter | None, expect: str | None, *, json: bool) -> None:
+    """The same passages, and the way that they and others went."""
+    try:
+        explanation = fuente.retriever.explain(question, where=where, expect=expect)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    hits = [each.hit for each in explanation.taken]
+    if json:
+        found = [{**hit_json(hit), **channels_json(hit)} for hit in hits]
+        print_json({"hits": found, "explanation": explanation_json(explanation)})
+    else:
+        print_hits(hits, explain=True)
+        print_explanation(explanation)
 
 
 @app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')

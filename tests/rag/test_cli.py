@@ -164,6 +164,15 @@ def test_from_ingest_to_removal(work: Path, chat_server: ChatServer, monkeypatch
     assert [citation["quote"] for citation in found["citations"]] == [WATER]
     assert (found["abstained"], found["model"]) == (False, "m")
 
+    told = run_json("search", "¿A cuántos grados hierve el agua?", "-k", "1", "--expect", "lstm.md")["explanation"]
+    assert [(each["rank"], each["source"]) for each in told["candidates"] if each["fate"] == "taken"] == [(1, water)]
+    (missed,) = told["expected"]
+    assert (missed["source"], missed["rank"], missed["dense"]["rank"]) == (gates, None, 2)
+    assert missed["fate"] in {"first stage", "second stage"}
+    shown = run("search", "¿A cuántos grados hierve el agua?", "-k", "1", "--expect", "lstm.md")
+    assert "expected: docs/lstm.md" in shown
+    assert "lost: others were" in shown
+
     assert run("remove", "agua.txt") == "1 removed\n"
     assert [hit["source"] for hit in run_json("search", "agua hierve")["hits"]] == [gates]
     assert run_json("ask", "¿A cuántos grados hierve el agua?")["abstained"]
