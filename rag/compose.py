@@ -107,14 +107,15 @@ class Fuente:
         """The local model, or the server when one is configured."""
         if self.config.server.url:
             return self._server()
-        # Imported here: torch takes seconds to load and searching needs none of it.
-        from rag.transformers_generator import TransformersGenerator
+        return self._local_generator(lambda _: None)
 
-        section = self.config.models
-        resolved = models.resolve(section.generator, section.cache, allow_network=section.network)
-        plan = models.plan_device(section.device, section.dtype, role="generator")
-        model, tokenizer = models.load_causal_lm(resolved, plan)
-        return TransformersGenerator(model, tokenizer, name=section.generator)
+    def load_generator(self, progress: Callable[[models.Progress], None]) -> None:
+        """Loads the generator unless it is loaded; `progress` is told of what has to be done first, once.
+
+        Raises: ModelError.
+        """
+        if "generator" not in self.__dict__ and not self.config.server.url:
+            self.generator = self._local_generator(progress)
 
     @cached_property
     def answerer(self) -> Answerer:
@@ -170,6 +171,8 @@ class Fuente:
             "server": self.config.server.model,
             "models": (self.config.models.embedder, self.config.models.generator, self.config.models.dtype),
         }
+        if self.config.models.quantisation != "none":  # so that answers kept from before there was a choice still count
+            sections["quantisation"] = self.config.models.quantisation
         return {name: str(value) for name, value in sections.items()}
 
     def writer(self) -> IndexWriter:
@@ -283,6 +286,29 @@ class Fuente:
             mend = "Set retrieval.rerank to late, or use a local generator"
             raise ConfigurationError(f"retrieval.rerank: {self.generator.name} tells no likelihoods. {mend}")
         return self.generator
+
+    def _local_generator(self, progress: Callable[[models.Progress], None]) -> Generator:
+        # Imported here: torch takes seconds to load and searching needs none of it.
+        from rag.transformers_generator import TransformersGenerator
+
+        section = self.config.models
+        resolved = models.resolve(section.generator, section.cache, allow_network=section.network, progress=progress)
+        plan = models.plan_device(section.device, section.dtype, role="generator")
+        model, tokenizer = models.load_causal_lm(resolved, plan)
+        if section.quantisation == "auto":
+            self._add_quantised(model, resolved, progress)
+        return TransformersGenerator(model, tokenizer, name=section.generator)
+
+    def _add_quantised(
+        self, model: Any, resolved: models.ResolvedModel, progress: Callable[[models.Progress], None]
+    ) -> None:
+        from models.quantised import add_quantised, reason_against
+
+        reason = reason_against(model)
+        if reason is None:
+            add_quantised(model, resolved, self.config.models.cache, progress)
+        else:
+            _log.warning("models.quantisation is auto, but the weights are used as they are: %s", reason)
 
     def _server(self) -> Generator:
         from rag.server_generator import ServerGenerator

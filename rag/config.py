@@ -46,6 +46,8 @@ class ModelsConfig(_Section):
     """auto, cpu, cuda, cuda:N or mps."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Number format of the generator's weights."""
+    quantisation: Literal["none", "auto"] = "none"
+    """auto: on a CPU whose memory holds both, a copy of the weights in 4 or 8 bits is made once and used to write."""
     network: bool = False
     """Whether hub names may be downloaded at run time."""
 

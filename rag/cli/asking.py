@@ -21,7 +21,7 @@ from rag.cli.options import (
     app,
     configured,
 )
-from rag.cli.progress import sync_progress
+from rag.cli.progress import loading_progress, sync_progress
 from rag.cli.rendering import (
     answer_json,
     channels_json,
@@ -218,7 +218,8 @@ def _stream(
     history: Conversation | None = None,
 ) -> Answer:
     """Prints verified sentences as they come and returns the whole answer."""
-    with notes.status("loading the models"):
+    with loading_progress(fuente.config.models.generator) as progress:
+        fuente.load_generator(progress)
         answerer = fuente.answerer
     status = notes.status("searching")
     status.start()

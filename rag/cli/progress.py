@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import (
     BarColumn,
@@ -49,6 +49,22 @@ def model_progress(name: str) -> Iterator[Callable[[models.Progress], None]]:
             meter.show(f"{event.stage} {name}", event.done, event.total, event.unit)
 
     with _meter() as meter:
+        yield show
+
+
+@contextmanager
+def loading_progress(name: str) -> Iterator[Callable[[models.Progress], None]]:
+    """Shows that the models are loaded, and a meter once something has to be prepared for that."""
+    with ExitStack() as stack:
+        status = stack.enter_context(notes.status("loading the models"))
+        meters: list[Callable[[models.Progress], None]] = []
+
+        def show(event: models.Progress) -> None:
+            if not meters:
+                status.stop()  # a terminal draws one live thing at a time
+                meters.append(stack.enter_context(model_progress(name)))
+            meters[0](event)
+
         yield show
 
 

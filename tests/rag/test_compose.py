@@ -85,6 +85,34 @@ def test_settings_of_answers_hold_no_secret(plain_settings: Path) -> None:
     assert settings != Fuente.configured(server=server, generation={"seed": 5}).answer_settings()
 
 
+def test_weights_are_quantised_only_when_asked(fuente: Fuente, tiny_models: Path, tmp_path: Path) -> None:
+    from models.quantised import QuantisedLinear
+
+    def layers(fuente: Fuente) -> int:
+        generator = fuente.generator
+        assert isinstance(generator, TransformersGenerator)
+        return sum(isinstance(part, QuantisedLinear) for part in generator._model.modules())
+
+    names = {**fuente.config.models.model_dump(), "cache": tmp_path / "cache", "quantisation": "auto"}
+    asked = Fuente.configured(models=names)
+    told: list[object] = []
+    asked.load_generator(told.append)
+    assert told
+    assert layers(asked) == 10  # five of each of two layers; keys, values and output have no multiple of 32 rows
+    assert layers(fuente) == 0
+    assert asked.answer_settings() != fuente.answer_settings()
+
+
+def test_it_is_told_why_weights_are_not_quantised(
+    fuente: Fuente, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("models.quantised.reason_against", lambda _: "0.1 GB of memory are free")
+    names = {**fuente.config.models.model_dump(), "cache": tmp_path / "cache", "quantisation": "auto"}
+    assert isinstance(Fuente.configured(models=names).generator, TransformersGenerator)
+    assert "used as they are: 0.1 GB of memory are free" in caplog.text
+    assert not (tmp_path / "cache").exists()
+
+
 def test_an_index_follows_its_files(fuente: Fuente) -> None:
     kept, changed, gone = (write(f"docs/{name}.txt", f"El archivo {name} habla de redes.") for name in "abc")
     assert len(fuente.ingest(["docs"]).added) == 3
