@@ -122,7 +122,7 @@ class Library:
 
 def found(index: Index, question: str, channel: str = "fused", k: int = 50) -> set[str]:
     """Stems of the sources found."""
-    hits = index.search(question, k, settings=SearchSettings(channel=channel))  # type: ignore[arg-type]
+    hits = index.search(question, k, settings=SearchSettings(channel=channel, collapse=False))  # type: ignore[arg-type]
     return {Path(hit.source).stem for hit in hits}
 
 

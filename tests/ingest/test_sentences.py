@@ -105,6 +105,7 @@ def test_spans_ascend_are_trimmed_and_cover_everything_but_blanks(text: str) -> 
     ids=["dots", "closed dots", "numbers", "empty lines", "blanks", "word", "stops", "late", "marks", "headings"],
 )
 def test_odd_texts_take_no_more_than_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    # A square in the length would cost hours of the processor; what else runs on the machine counts for nothing.
+    start = time.thread_time()
     sentence_spans(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.thread_time() - start < 10.0

@@ -116,7 +116,7 @@ def test_a_batch_is_as_likely_as_each(generator: TransformersGenerator, tokenize
 
 
 def test_likelihoods_leave_the_cache_alone(generator: TransformersGenerator) -> None:
-    generator._prefill([5, 6, 7], None)
+    generator._prefill([5, 6, 7])
     before = list(generator._cached_ids)
     generator.log_likelihoods(TEXTS, " dos")
     assert generator._cached_ids == before == [5, 6, 7]

@@ -266,7 +266,7 @@ def state_of(opened: Index) -> str:
         f"{channel} {question}": [
             (hit.chunk.id, hit.chunk.document_id, hit.chunk.start, hit.chunk.end, hit.chunk.text, hit.source,
              hit.score, hit.dense, hit.lexical)
-            for hit in opened.search(question, 1000, settings=SearchSettings(channel=channel))  # type: ignore[arg-type]
+            for hit in opened.search(question, 1000, settings=SearchSettings(channel=channel, collapse=False))  # type: ignore[arg-type]
         ]
         for channel in CHANNELS for question in QUESTIONS
     }  # fmt: skip

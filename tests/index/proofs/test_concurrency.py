@@ -168,7 +168,7 @@ class Reader:
 
     def _search(self, index: Index, channel: Channel) -> None:
         self._heed()
-        hits = index.search("pescado", EVERYTHING, settings=SearchSettings(channel=channel))
+        hits = index.search("pescado", EVERYTHING, settings=SearchSettings(channel=channel, collapse=False))
         self.counts["searches"] += 1
         pieces: dict[str, list[tuple[int, str]]] = {}
         for hit in hits:
@@ -325,7 +325,10 @@ class Meeting(HashedModel):
     def ask(self, index: Index) -> None:
         def run() -> None:
             try:
-                self.found = {Path(hit.source).stem for hit in index.search("pescado", EVERYTHING)}
+                self.found = {
+                    Path(hit.source).stem
+                    for hit in index.search("pescado", EVERYTHING, settings=SearchSettings(collapse=False))
+                }
             except BaseException as error:  # noqa: BLE001 - handed over to the test
                 self.found = error
             self.came.set()

@@ -159,7 +159,7 @@ def database_regions(content: bytes, library: Library) -> dict[str, list[int]]:
 
 def _vectors(library: Library) -> list[bytes]:
     index = library.index()
-    hits = index.search("x", 1000, settings=SearchSettings(channel="dense"))
+    hits = index.search("x", 1000, settings=SearchSettings(channel="dense", collapse=False))
     index.close()
     return [vector.tobytes() for vector in library.embedder.encode_passages([hit.chunk.text for hit in hits])]
 

@@ -176,7 +176,7 @@ class Question:
 
 def everything(index: Index, question: str = "palabra", channel: Channel = "dense") -> list[Hit]:
     """All that a channel finds."""
-    return index.search(question, EVERYTHING, settings=SearchSettings(channel=channel))
+    return index.search(question, EVERYTHING, settings=SearchSettings(channel=channel, collapse=False))
 
 
 def shown(hits: Sequence[Hit]) -> Answer:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,6 +125,8 @@ def test_a_reader_that_loses_many_workers_leaks_nothing(tmp_path: Path) -> None:
 
 def _held() -> tuple[int, int, set[str]]:
     """Threads, open files and child processes of this process."""
-    tasks = list(Path("/proc/self/task").iterdir())
-    children = {child for task in tasks for child in (task / "children").read_text().split()}
+    children: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            children |= set((task / "children").read_text().split())
     return threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), children
