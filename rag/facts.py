@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from index.analysis import fold, terms
+from ingest.sentences import sentence_spans
 from rag.dates import Date, dates
 from rag.name_words import COUNTED
 from rag.names import is_named, is_ordinary, name_forms, names, opening_words, word_forms
@@ -19,13 +20,17 @@ _CENTURY: Unit = ("month", Decimal(1200))
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What some passages tell: numbers, dates, the forms of their words, and what is numbered, such as kings."""
+    """What some passages tell: numbers, dates, the forms of their words, and what is numbered, such as kings.
+
+    `sentences` are theirs, word for word, and the passages as a whole.
+    """
 
     numbers: tuple[Number, ...]
     dates: tuple[Date, ...]
     words: frozenset[str]
     stems: frozenset[str]
     numbered: frozenset[tuple[str, int]]
+    sentences: frozenset[str]
 
 
 def evidence_of(passages: Iterable[tuple[str, str]]) -> Evidence:
@@ -37,6 +42,7 @@ def evidence_of(passages: Iterable[tuple[str, str]]) -> Evidence:
         frozenset().union(*(one.words for one in read)),
         frozenset().union(*(one.stems for one in read)),
         frozenset().union(*(one.numbered for one in read)),
+        frozenset().union(*(one.sentences for one in read)),
     )
 
 
@@ -46,9 +52,10 @@ def unknown_facts(sentence: str, language: str, evidence: Evidence) -> list[str]
     What looks alike is one fact: tres, three and 3; 3 de mayo de 1999, May 3, 1999 and 1999-05-03; 1.500 and 1,500;
     5 km and 5000 m; siglo XX and 20th century; São and Sao.
     """
+    if _spaced(sentence) in evidence.sentences:
+        return []
     plain = _unaccented(sentence)
-    opening = _OPENING.match(plain)
-    plain = _blank(plain, [(0, opening.end() if opening else 0)])
+    plain = _without_opening(plain)
     told = dates(plain, language)
     places = [(date.start, date.end) for date in told]
     # The readings of one date stand at one place.
@@ -68,7 +75,8 @@ def _read(text: str, language: str) -> Evidence:
     plain = _unaccented(text)
     told = dates(plain, language)
     rest = _blank(plain, [(date.start, date.end) for date in told])
-    counted = numbers(rest, language)
+    # Read both ways: what a passage begins with may be a bullet or the sign of its first number.
+    counted = [*numbers(rest, language), *numbers(_without_opening(rest), language)]
     years = {date.year for date in told if date.year is not None}
     counted += [Number(0, 0, frozenset({Decimal(year)})) for year in years]
     romans = [(name, value) for name, _, value in _numbered(rest)]
@@ -80,6 +88,7 @@ def _read(text: str, language: str) -> Evidence:
         word_forms(plain),
         frozenset(terms(text, language)),
         frozenset(numbered | _beside_numbers(plain, counted)),
+        frozenset(_spaced(one) for one in (text, *(text[span.start : span.end] for span in sentence_spans(text)))),
     )
 
 
@@ -159,6 +168,16 @@ def _is_word(word: str, language: str, evidence: Evidence) -> bool:
 def _unaccented(text: str) -> str:
     """The text without accents, each character in its place."""
     return "".join(plain if len(plain := fold(character)) == 1 else character for character in text)
+
+
+def _spaced(text: str) -> str:
+    """The text with single spaces, as lines are broken anywhere."""
+    return " ".join(text.split())
+
+
+def _without_opening(text: str) -> str:
+    opening = _OPENING.match(text)
+    return _blank(text, [(0, opening.end() if opening else 0)])
 
 
 def _blank(text: str, places: Iterable[tuple[int, int]]) -> str:

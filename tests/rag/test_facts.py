@@ -4,7 +4,7 @@ import re
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag.facts import evidence_of, unknown_facts
@@ -149,5 +149,7 @@ def test_a_date_is_known_exactly_where_the_evidence_has_it(told: date, said: dat
 
 
 @given(st.text(max_size=200), st.sampled_from(("es", "pt", "en")))
+@example("/0", "es")
+@example("-5 graus", "pt")
 def test_a_text_tells_all_of_its_own_facts(text: str, language: str) -> None:
     assert unknown(text, language, text, language) == []
