@@ -1,0 +1,45 @@
+"""The families by name. Nothing is imported before it is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from generative.checkpoint import read_checkpoint
+from generative.errors import ConfigError
+from generative.family import AnyFamily
+
+CHECKPOINTS = Path(__file__).with_name("checkpoints")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a family is, and what it is in one line."""
+
+    module: str
+    class_name: str
+    summary: str
+
+
+FAMILIES: dict[str, Entry] = {
+    "autoencoder": Entry("generative.autoencoder", "Autoencoder", "compresses images and takes noise out of them"),
+}
+
+
+def family_class(name: str) -> type[AnyFamily]:
+    """The class of that name. Raises: ConfigError."""
+    entry = FAMILIES.get(name)
+    if entry is None:
+        raise ConfigError(f"There is no family {name!r}. Choose one of {', '.join(FAMILIES)}.")
+    found: type[AnyFamily] = getattr(import_module(entry.module), entry.class_name)
+    return found
+
+
+def load(path: Path, *, device: str = "auto", dtype: str = "auto") -> AnyFamily:
+    """The family that a checkpoint holds, whichever it is. Raises: CheckpointError, ConfigError."""
+    return family_class(read_checkpoint(path).family).load(path, device=device, dtype=dtype)
+
+
+def shipped(name: str, data: str) -> Path | None:
+    """The checkpoint of a family over these data that comes with Fuente; None where there is none."""
+    path = CHECKPOINTS / f"{name}-{data}.safetensors"
+    return path if path.is_file() else None
