@@ -6,7 +6,7 @@ from ingest.sentences import trimmed
 from ingest.types import Document, Span
 from rag.compose import Fuente
 from rag.evaluation.gold import Gold, Golds
-from rag.evaluation.harness import Harness, key_of, over_golds, text_document
+from rag.evaluation.harness import Harness, key_of, over_golds, text_document, write_kept
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 
 _BETWEEN = "\n\n"
@@ -20,8 +20,7 @@ def over_documents(fuente: Fuente, question_set: QuestionSet, folder: Path) -> H
     """
     documents, places = whole_documents(question_set)
     moved = moved_to(fuente, folder / key_of(fuente.identity(), "documents", documents))
-    with moved.writer() as writer:
-        writer.add(documents)
+    write_kept(moved.config.index, moved.writer, documents)
     paragraphs = {paragraph.id: paragraph for paragraph in question_set.paragraphs}
     golds: Golds = {
         question.id: {key: _gold(question, paragraphs[key], *places[key]) for key in question.relevant_ids}

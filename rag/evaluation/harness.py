@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.errors import IndexDamagedError, IndexMismatchError
 from index.search import Index
 from index.types import Hit, Identity
 from index.writer import IndexWriter
@@ -22,6 +25,7 @@ from rag.evaluation.records import AnswerRecord
 from rag.retriever import Retriever
 from rag.types import Answer
 
+_log = logging.getLogger(__name__)
 _MARKER = re.compile(r"\s*\[\d+\]")
 
 
@@ -70,14 +74,29 @@ def over_paragraphs(fuente: Fuente, question_set: QuestionSet, folder: Path) -> 
         text_document(paragraph.id, paragraph.text, question_set.language) for paragraph in question_set.paragraphs
     ]
     place = folder / key_of(fuente.identity(), "paragraphs", documents)
-    with IndexWriter(place, fuente.embedder, whole_document, fuente.identity()) as writer:
-        writer.add(documents)
+    write_kept(place, lambda: IndexWriter(place, fuente.embedder, whole_document, fuente.identity()), documents)
     return Harness(fuente, fuente.open_index(place), lambda _, hit: hit.source)
 
 
 def over_golds(fuente: Fuente, golds: Golds) -> Harness:
     """The passages of the application's own index; those count that hold a gold."""
     return Harness(fuente, fuente.index, lambda question, hit: name_of(hit, question, golds))
+
+
+def write_kept(folder: Path, writer: Callable[[], IndexWriter], documents: Sequence[Document]) -> None:
+    """Makes the index that is kept in `folder` hold these documents; one that is damaged is made anew.
+
+    Raises: IndexBusyError while another process writes to it.
+    """
+    try:
+        with writer() as opened:
+            opened.add(documents)
+    except (IndexDamagedError, IndexMismatchError) as damage:
+        # All that is in it can be made again from the question set.
+        _log.warning("%s: %s. It is made anew", damage.path, damage.reason)
+        shutil.rmtree(folder)
+        with writer() as opened:
+            opened.add(documents)
 
 
 def key_of(identity: Identity, kind: str, documents: Sequence[Document]) -> str:

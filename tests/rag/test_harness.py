@@ -1,6 +1,6 @@
 """Evaluation asks the application itself, one passage a paragraph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 
 from index.embedder import Vectors
 from rag.compose import Fuente
+from rag.evaluation.documents import over_documents
 from rag.evaluation.harness import Harness, over_paragraphs
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 from tests.rag.conftest import ScriptedChooser
@@ -79,3 +80,56 @@ def test_passages_are_indexed_once_per_set_and_language(fuente: Fuente, monkeypa
     assert len(list(Path("cache").iterdir())) == 2
     over_paragraphs(fuente, replace(SET, paragraphs=SET.paragraphs[:2]), Path("cache"))
     assert len(list(Path("cache").iterdir())) == 3
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _overwritten(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 512] = b"x" * 512
+    path.write_bytes(content)
+
+
+def _no_database(path: Path) -> None:
+    path.write_bytes(b"<html>" * 100)
+
+
+def _damaged(fuente: Fuente, over: Callable[..., Harness], name: str, damage: Callable[[Path], None]) -> None:
+    before = over(fuente, SET, Path("cache"))
+    found = before.search(SET.questions, depth=3)
+    before.index.close()
+    (path,) = Path("cache").rglob(name)
+    damage(path)
+    assert over(fuente, SET, Path("cache")).search(SET.questions, depth=3) == found
+
+
+@pytest.mark.parametrize("damage", [_truncated, _overwritten, _no_database, Path.unlink])
+def test_a_damaged_store_of_a_set_is_made_anew(fuente: Fuente, damage: Callable[[Path], None]) -> None:
+    _damaged(fuente, over_paragraphs, "fuente.db", damage)
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "dense.faiss", "manifest.json"])
+def test_damaged_files_of_a_set_are_made_anew(fuente: Fuente, name: str) -> None:
+    _damaged(fuente, over_paragraphs, name, _truncated)
+
+
+def test_a_damaged_index_of_whole_documents_is_made_anew(fuente: Fuente) -> None:
+    _damaged(fuente, over_documents, "fuente.db", _truncated)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_half_built_index_is_completed(fuente: Fuente, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    def stopped(texts: Sequence[str]) -> Vectors:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fuente.embedder, "encode_passages", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            over_paragraphs(fuente, SET, Path("cache"))
+    (folder,) = Path("cache").iterdir()
+    for path in sorted(folder.iterdir())[left:]:
+        if path.is_file():
+            path.unlink()  # as if it had been stopped a little earlier
+    assert over_paragraphs(fuente, SET, Path("cache")).search(SET.questions, depth=3)[0][0] == "agua"
