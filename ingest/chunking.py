@@ -16,6 +16,10 @@ ChunkFunction = Callable[[Document], list[Chunk]]
 # Ordinary words have about four characters a token.
 _MAX_CHARACTERS_PER_TOKEN = 16
 
+# How readers part the cells of a row, and the longest first row that is carried along.
+_CELLS = " | "
+_LONGEST_ROW = 200
+
 _Sized = list[tuple[Span, int]]
 
 
@@ -35,6 +39,7 @@ class Chunker:
     Sections (the text under one heading) are never mixed unless the first is shorter than
     `min_tokens`, such as a heading directly followed by another. Tables, lists and code stay whole
     when they fit into `max_tokens`. Every non-blank character of a document is in exactly one chunk.
+    A chunk that begins within a table has the table's first row as the last of its titles.
     Tokens are counted sentence by sentence, without the blanks between them. A single character that is more than
     `max_tokens` is a chunk.
     """
@@ -48,9 +53,9 @@ class Chunker:
 
     def __call__(self, document: Document) -> list[Chunk]:
         """Chunks of `document` in text order."""
-        outline = _Outline(document.headings)
+        titles = _Titles(document)
         spans = (span for section in self._sections(document) for span in self._pack(section))
-        return [_chunk(document, outline, span) for span in spans]
+        return [_chunk(document, titles.at(span.start), span) for span in spans]
 
     def _sections(self, document: Document) -> Iterator[list[_Unit]]:
         """Units of each section; a section that is too short is joined with the next one."""
@@ -145,13 +150,38 @@ class _Outline:
         return self._through[index - 1] if index else ()
 
 
+class _Titles:
+    """What stands above each place of a document: titles, and within a table its first row, without which the cells
+    of the rows below it name nothing."""
+
+    def __init__(self, document: Document) -> None:
+        self._text = document.text
+        self._blocks = document.blocks
+        self._outline = _Outline(document.headings)
+
+    def at(self, offset: int) -> tuple[str, ...]:
+        row = self._first_row(offset)
+        return (*self._outline.at(offset), row) if row else self._outline.at(offset)
+
+    def _first_row(self, offset: int) -> str:
+        """Of the table that holds `offset` below its first row; empty where there is none."""
+        index = bisect_left(self._blocks, offset, key=lambda block: block.start) - 1
+        if index < 0 or self._blocks[index].end <= offset:
+            return ""
+        start = self._blocks[index].start
+        end = self._text.find("\n", start, offset)
+        here = self._text[offset : self._blocks[index].end].partition("\n")[0]
+        row = self._text[start:end].strip(" |") if end >= 0 else ""
+        return row if _CELLS in row and _CELLS in here and len(row) <= _LONGEST_ROW else ""
+
+
 def whole_document(document: Document) -> list[Chunk]:
     """The whole text as one chunk, as evaluation sets with one passage a paragraph want it."""
     span = trimmed(document.text, 0, len(document.text))
-    return [] if span is None else [_chunk(document, _Outline(document.headings), span)]
+    return [] if span is None else [_chunk(document, _Titles(document).at(span.start), span)]
 
 
-def _chunk(document: Document, outline: _Outline, span: Span) -> Chunk:
+def _chunk(document: Document, titles: tuple[str, ...], span: Span) -> Chunk:
     """The chunk of a range; its id depends on the document's id and the range alone."""
     key = f"{document.id}:{span.start}:{span.end}".encode()
     return Chunk(
@@ -161,7 +191,7 @@ def _chunk(document: Document, outline: _Outline, span: Span) -> Chunk:
         start=span.start,
         end=span.end,
         page=_page_at(document.pages, span.start),
-        headings=outline.at(span.start),
+        headings=titles,
     )
 
 

@@ -66,7 +66,8 @@ class Chunk:
     """A passage of a document: `document.text[start:end] == text`, always.
 
     `id` is a non-negative int64 derived from the document and the range, hence reproducible.
-    `page` is the page of the first character, or None. `headings` is the path of titles above it.
+    `page` is the page of the first character, or None. `headings` is the path of titles above it;
+    in a table that was cut, its first row is the last of them.
     """
 
     id: int

@@ -261,3 +261,35 @@ def test_with_the_embedders_tokenizer_chunks_fit_the_model(fuente_cache: Path) -
     chunks = Chunker(counter)(given_document)
     assert_exact_and_covering(chunks, given_document)
     assert max(counter.counts([chunk.text for chunk in chunks])) <= 256
+
+
+def table(rows: int, header: str = "Año | Ventas") -> str:
+    return "\n".join([header, *(f"{1900 + row} | {row} euros" for row in range(rows))])
+
+
+@pytest.mark.parametrize("header", ["Año | Ventas", "| Año | Ventas |\n|---|---|"])
+def test_a_table_that_is_cut_carries_its_first_row(header: str) -> None:
+    before, after = "# T\n\nDos palabras.\n\n", "\n\n" + prose(30)
+    text = before + table(40, header) + after
+    given_document = document(text, headings=[Heading(1, "T", 0)], blocks=[Span(len(before), len(text) - len(after))])
+    chunks = chunks_of(given_document)
+    assert_exact_and_covering(chunks, given_document)
+    cut = [chunk for chunk in chunks if "euros" in chunk.text and "Ventas" not in chunk.text]
+    assert len(cut) > 2
+    assert {chunk.headings for chunk in cut} == {("T", "Año | Ventas")}
+    assert all(chunk.headings == ("T",) for chunk in chunks[1:] if chunk not in cut)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "\n".join(f"- punto {number} de la lista" for number in range(40)),
+        "\n".join(["def f(a: int | str) -> None:", *["    print(a)"] * 40]),
+        table(40, header="una celda larga | " + "x" * 200),
+    ],
+    ids=["list", "code", "long"],
+)
+def test_other_blocks_that_are_cut_carry_nothing(block: str) -> None:
+    chunks = chunks_of(document(block, blocks=[Span(0, len(block))]))
+    assert len(chunks) > 2
+    assert all(chunk.headings == () for chunk in chunks)
