@@ -29,12 +29,15 @@ _PORTUGUESE_SINGULAR = tuple(
 _PLURAL_S = re.compile(r"(?<=\w\w[aeiou])s$")
 
 
-def terms(text: str, language: str) -> list[str]:
-    """Terms of `text` in order, repeats kept; words that are all stop words stay rather than leave nothing."""
+def terms(text: str, language: str, *, written_in: str | None = None) -> list[str]:
+    """Terms of `text` in order, repeats kept; words that are all stop words stay rather than leave nothing.
+
+    A text `written_in` another language, such as a question to documents in `language`, has that one's stop words too.
+    """
     # NFKC: ligatures of a PDF become letters. A soft hyphen is no part of its word.
     plain = unicodedata.normalize("NFKC", text).replace("\xad", "").replace("’", "'").casefold()
     words = (_ENGLISH_WORD if language == "en" else _WORD).findall(plain)
-    stop = _stop_words(language)
+    stop = _stop_words(language) | _stop_words(written_in or language)
     kept = [word for word in words if word not in stop] or words
     return [term for term in (_term(word, language) for word in kept) if term]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from index.analysis import terms
 from index.files import read_array, write_array
+from ingest.language import detect_language
 
 # Lucene's form with its usual constants. Source: Robertson & Zaragoza 2009, "The Probabilistic Relevance
 # Framework: BM25 and Beyond", section 3.3; Kamphuis et al. 2020, "Which BM25 Do You Mean?", for the variants.
@@ -138,10 +139,11 @@ class LexicalIndex:
         """BM25 of each passage (N,) float32.
 
         The question is analysed in every language of the corpus: a name or a cognate in a Spanish
-        question then meets the stem that a Portuguese passage was indexed under.
+        question then meets the stem that a Portuguese passage was indexed under. The stop words of its own
+        language are left out of all: in documents of another they would count as rare words.
         """
         scores = np.zeros(len(self), np.float32)
-        for term in sorted({_hash(term) for language in self._languages for term in terms(question, language)}):
+        for term in sorted({term for own in self._terms(question) for term in own}):
             places = [shard.postings(term) for shard in self._shards]
             weight = self._inverse_frequency(places)
             for shard, norms, part, place in zip(self._shards, self._norms, self._parts(scores), places, strict=True):
@@ -157,9 +159,9 @@ class LexicalIndex:
         covers most counts, passage by passage.
         """
         best = np.zeros(len(positions), np.float32)
-        for language in self._languages:
+        for own in self._terms(question):
             covered, total = np.zeros(len(positions), np.float32), np.float32(0)
-            for term in sorted({_hash(term) for term in terms(question, language)}):
+            for term in sorted(own):
                 places = [shard.postings(term) for shard in self._shards]
                 weight = self._inverse_frequency(places)
                 covered += weight * self._having(places, positions)
@@ -167,6 +169,11 @@ class LexicalIndex:
             if total > 0:
                 best = np.maximum(best, covered / total)
         return best
+
+    def _terms(self, question: str) -> list[set[int]]:
+        """The question's terms as each language of the corpus has them."""
+        asked = detect_language(question)
+        return [{_hash(term) for term in terms(question, each, written_in=asked)} for each in self._languages]
 
     def _inverse_frequency(self, places: Sequence[slice]) -> np.float32:
         """The weight of a term whose postings lie there, shard by shard."""

@@ -57,6 +57,14 @@ def test_a_question_is_analysed_in_every_language_of_the_corpus() -> None:
     assert index.scores("gato")[2] > 0
 
 
+def test_stop_words_of_the_question_count_in_no_language() -> None:
+    spanish = [("the casa de mi padre", "es"), ("la casa", "es"), ("un perro", "es")]
+    for index in (built(spanish), built(spanish, [("a house", "en")])):
+        asked = "what is in the casa and why"
+        np.testing.assert_array_equal(index.scores(asked), index.scores("casa"))
+        np.testing.assert_array_equal(index.coverage(asked, np.arange(3)), [1, 1, 0])
+
+
 def test_save_and_load_score_alike(tmp_path: Path) -> None:
     shard = LexicalShard.build(PASSAGES)
     shard.save(tmp_path / "lexical")
