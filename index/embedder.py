@@ -56,6 +56,7 @@ class Embedder(Embeddings):
         self._batch_size = batch_size
         self._loading = Lock()
         self._loaded: SentenceTransformer | None = None
+        self._counter: TokenCounter | None = None
         self.dimension: int = self._deferred.dimension or _stated_dimension(name, self._model())
 
     def load(self) -> None:
@@ -98,8 +99,10 @@ class Embedder(Embeddings):
         return self.encode_queries([text])[0].tolist()  # type: ignore[no-any-return]
 
     def token_counter(self) -> TokenCounter:
-        """Counts tokens as this model does."""
-        return TokenCounter(self._deferred.load_tokenizer or self._copied_tokenizer)
+        """Counts tokens as this model does; one counter, as it reads the tokenizer when it first counts."""
+        if self._counter is None:
+            self._counter = TokenCounter(self._deferred.load_tokenizer or self._copied_tokenizer)
+        return self._counter
 
     def vector_key(self, text: str) -> bytes:
         """A 32-byte key under which the vector of a passage can be stored and found again."""

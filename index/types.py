@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ingest.types import Chunk
+from ingest.types import Chunk, Span
 
 Channel = Literal["dense", "lexical", "fused"]
 
@@ -22,6 +22,7 @@ class Hit:
     stage, where there is one. It decides the order; None where nothing was read anew, and for hits behind what was.
     On the channel "external" another program ranked, and the scores say nothing beyond the order.
     `duplicates` are the near-duplicates that it stands for; they ranked lower and were left out.
+    `matched` is the range that was found, where the chunk has what stands around it too.
     """
 
     chunk: Chunk
@@ -36,6 +37,7 @@ class Hit:
     collection: str = DEFAULT_COLLECTION
     rerank: float | None = None
     duplicates: tuple["Hit", ...] = ()
+    matched: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ ChunkFunction = Callable[[Document], list[Chunk]]
 
 # A tokenizer makes one token of a whole run of unknown characters or blanks; such text is measured by its length.
 # Ordinary words have about four characters a token.
-_MAX_CHARACTERS_PER_TOKEN = 16
+MAX_CHARACTERS_PER_TOKEN = 16
 
 # How readers part the cells of a row, and the longest first row that is carried along.
 _CELLS = " | "
@@ -71,7 +71,7 @@ class Chunker:
 
     def _units(self, document: Document, start: int, end: int) -> list[_Unit]:
         text = document.text
-        sized = self._measured(text, _with_blocks(text, document.blocks, start, end))
+        sized = self._measured(text, with_blocks(text, document.blocks, start, end))
         for divide in (_lines, self._pieces):
             sized = [
                 part
@@ -88,17 +88,17 @@ class Chunker:
 
     def _measured(self, text: str, spans: Iterable[Span]) -> _Sized:
         """Each range with its tokens; what is too long to fit anyway is not tokenised to its end."""
-        limit = self._max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        limit = self._max_tokens * MAX_CHARACTERS_PER_TOKEN
         listed = list(spans)
         counts = self._counter.counts([text[span.start : min(span.end, span.start + limit)] for span in listed])
         return [
-            (span, max(count, -(-(span.end - span.start) // _MAX_CHARACTERS_PER_TOKEN)))
+            (span, max(count, -(-(span.end - span.start) // MAX_CHARACTERS_PER_TOKEN)))
             for span, count in zip(listed, counts, strict=True)
         ]
 
     def _pieces(self, text: str, span: Span) -> Iterator[Span]:
         """A line over the limit, cut between words; in quarters, so that a title before it finds room beside one."""
-        for window in _windows(text, span, self._max_tokens * _MAX_CHARACTERS_PER_TOKEN):
+        for window in _windows(text, span, self._max_tokens * MAX_CHARACTERS_PER_TOKEN):
             for part in self._counter.split(text[window.start : window.end], -(-self._max_tokens // 4)):
                 piece = trimmed(text, window.start + part.start, window.start + part.end)
                 if piece is not None:
@@ -190,7 +190,7 @@ def _chunk(document: Document, titles: tuple[str, ...], span: Span) -> Chunk:
         text=document.text[span.start : span.end],
         start=span.start,
         end=span.end,
-        page=_page_at(document.pages, span.start),
+        page=page_at(document.pages, span.start),
         headings=titles,
     )
 
@@ -199,7 +199,7 @@ def _tokens(units: Sequence[_Unit]) -> int:
     return sum(unit.tokens for unit in units)
 
 
-def _with_blocks(text: str, blocks: Sequence[Span], start: int, end: int) -> Iterator[Span]:
+def with_blocks(text: str, blocks: Sequence[Span], start: int, end: int) -> Iterator[Span]:
     """Sentences between the blocks, and each block whole."""
     at = start
     for index in range(bisect_right(blocks, start, key=lambda block: block.end), len(blocks)):
@@ -238,6 +238,7 @@ def _breaks(text: str, end: int, following: int, section_end: int) -> bool:
     return following >= section_end or text.count("\n", end, following) > 1
 
 
-def _page_at(pages: Sequence[Page], offset: int) -> int | None:
+def page_at(pages: Sequence[Page], offset: int) -> int | None:
+    """The number of the page that holds a character; None for a document without pages."""
     index = bisect_right(pages, offset, key=lambda page: page.start) - 1
     return pages[index].number if index >= 0 else None

@@ -100,7 +100,12 @@ class Fuente:
     @cached_property
     def retriever(self) -> Retriever:
         """Passages for questions."""
-        return Retriever(index=self.index, k=self.config.retrieval.k)
+        return self.retriever_over(self.index)
+
+    def retriever_over(self, index: Index) -> Retriever:
+        """Passages of any index, as many and as long as configured."""
+        section = self.config.retrieval
+        return Retriever(index=index, k=section.k, surroundings_tokens=section.surroundings_tokens)
 
     @cached_property
     def generator(self) -> Generator:

@@ -15,6 +15,7 @@ from index.explanation import Explanation
 from index.filters import Filter
 from index.search import Index, SearchSettings
 from index.types import Hit
+from rag.surroundings import with_surroundings
 
 
 class Retriever(BaseRetriever):
@@ -36,6 +37,8 @@ class Retriever(BaseRetriever):
     """How much variety counts against the rank, 0 for not at all; None for what the index is configured with."""
     per_source: int | None = Field(default=None, ge=0)
     """Most passages of one document, 0 for no limit; None for what the index is configured with."""
+    surroundings_tokens: int = Field(default=0, ge=0)
+    """Passages come with whole sentences around them, up to so many tokens together; 0 for as they were cut."""
 
     @classmethod
     def open(cls, index_dir: str | Path, **flags: Any) -> "Retriever":
@@ -76,7 +79,14 @@ class Retriever(BaseRetriever):
     def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
         """The `k` best passages of the documents that meet the filter, best first."""
         chosen = self.where if where is None else where
-        return self.index.search(question, self.k if k is None else k, settings=self.settings, where=chosen)
+        return self.read(self.index.search(question, self.k if k is None else k, settings=self.settings, where=chosen))
+
+    def read(self, hits: list[Hit]) -> list[Hit]:
+        """The hits as they are given out: with their surroundings where these are wanted."""
+        if not self.surroundings_tokens:
+            return hits
+        counter = self.index.embedder.token_counter()
+        return with_surroundings(hits, self.index.document, counter, self.surroundings_tokens)
 
     def explain(
         self, question: str, *, k: int | None = None, where: Filter | None = None, expect: str | None = None

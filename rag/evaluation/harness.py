@@ -22,7 +22,6 @@ from rag.compose import Fuente
 from rag.evaluation.gold import Golds, name_of
 from rag.evaluation.questions import Question, QuestionSet
 from rag.evaluation.records import AnswerRecord
-from rag.retriever import Retriever
 from rag.types import Answer
 
 _log = logging.getLogger(__name__)
@@ -43,12 +42,12 @@ class Harness:
     def search(self, questions: Sequence[Question], depth: int = 10) -> list[list[str]]:
         """Ids for each question, best first."""
         found = self.index.search_many([question.text for question in questions], depth)
+        found = list(map(self.fuente.retriever_over(self.index).read, found))
         return [[self.name(question, hit) for hit in hits] for question, hits in zip(questions, found, strict=True)]
 
     def answering(self) -> Callable[[Question], AnswerRecord]:
         """Answers from the whole index, as a person's question would be answered."""
-        section = self.fuente.config.retrieval
-        answerer = self.fuente.answerer_over(Retriever(index=self.index, k=section.k))
+        answerer = self.fuente.answerer_over(self.fuente.retriever_over(self.index))
         return lambda question: self._record(answerer, question)
 
     def _record(self, answerer: Answerer, question: Question) -> AnswerRecord:

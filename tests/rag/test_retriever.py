@@ -7,8 +7,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from index.errors import IndexNotFoundError
 from index.filters import Filter
+from ingest.types import Span
 from rag.compose import Fuente
 from rag.retriever import Retriever
+from tests.rag.conftest import ScriptedChooser
 
 TEXTS = {
     "redes.txt": "Las redes generativas adversarias enfrentan un generador y un discriminador.",
@@ -141,3 +143,43 @@ def test_a_retriever_may_choose_otherwise_than_the_index_does(fuente: Fuente) ->
     found = sources(retriever, "agua")
     assert len(found) == len(set(found))
     assert Retriever(index=fuente.index).settings == fuente.index.settings
+
+
+STORY = " ".join(f"La estación {number} del tren tiene {number + 20} andenes." for number in range(40))
+
+
+def test_a_passage_is_read_with_its_surroundings(fuente: Fuente) -> None:
+    Path("tren.txt").write_text(f"Un aviso.\n\n{STORY}", encoding="utf-8")
+    changed = {"retrieval": {"surroundings_tokens": 400, "k": 2}, "ingest": {"chunk_tokens": 64, "min_chunk_tokens": 0}}
+    small = Fuente.configured(index=Path("small"), **changed)
+    small.ingest(["tren.txt"])
+    question = "¿Cuántos andenes tiene la estación 17?"
+    found = small.index.search(question, 2)
+    read = small.retriever.search(question)
+    assert [hit.chunk.id for hit in read] == [hit.chunk.id for hit in found]
+    assert [(hit.rank, hit.score) for hit in read] == [(hit.rank, hit.score) for hit in found]
+    document = small.index.document(read[0].chunk.document_id)
+    assert document is not None
+    for hit, chunk in zip(read, (hit.chunk for hit in found), strict=True):
+        assert hit.matched == Span(chunk.start, chunk.end)
+        assert chunk.text in hit.chunk.text == document.text[hit.chunk.start : hit.chunk.end]
+        assert hit.chunk.text.endswith("andenes.")
+    assert len(read[0].chunk.text) > 2 * len(found[0].chunk.text)
+    assert Retriever(index=small.index, k=2).search(question) == found
+
+
+def test_citations_of_what_was_read_around_are_exact(fuente: Fuente) -> None:
+    Path("tren.txt").write_text(STORY, encoding="utf-8")
+    changed = {"retrieval": {"surroundings_tokens": 400, "k": 1}, "ingest": {"chunk_tokens": 64, "min_chunk_tokens": 0}}
+    small = Fuente.configured(index=Path("small"), **changed)
+    small.ingest(["tren.txt"])
+    (found,) = small.index.search("andenes de la estación 17", 1)
+    (read,) = small.retriever.search("andenes de la estación 17")
+    told = read.chunk.text[: found.chunk.start - read.chunk.start].split(". ")[0] + "."
+    vars(small)["generator"] = ScriptedChooser([told], 10.0)
+    answer = small.answerer.answer("andenes de la estación 17")
+    (citation,) = answer.citations
+    document = small.index.document(citation.document_id)
+    assert document is not None
+    assert citation.quote == told == document.text[citation.start : citation.end]
+    assert citation.end <= found.chunk.start
