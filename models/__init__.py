@@ -4,7 +4,13 @@ from models.catalog import CATALOG, ModelSpec, get
 from models.deferred import DeferredEmbedder, defer_sentence_transformer
 from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
 from models.errors import DimensionError, ModelError, NotPreparedError, UnknownModelError
-from models.loading import load_causal_lm, load_cross_encoder, load_sentence_transformer
+from models.loading import (
+    context_tokens,
+    load_causal_lm,
+    load_chat_tokenizer,
+    load_cross_encoder,
+    load_sentence_transformer,
+)
 from models.prepare import is_prepared, prepare, verify
 from models.progress import Progress
 from models.resolve import ResolvedModel, resolve
@@ -22,11 +28,13 @@ __all__ = [
     "Progress",
     "ResolvedModel",
     "UnknownModelError",
+    "context_tokens",
     "defer_sentence_transformer",
     "get",
     "hardware_report",
     "is_prepared",
     "load_causal_lm",
+    "load_chat_tokenizer",
     "load_cross_encoder",
     "load_sentence_transformer",
     "plan_device",

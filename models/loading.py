@@ -43,6 +43,31 @@ def load_causal_lm(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]
     return model.eval(), tokenizer
 
 
+def load_chat_tokenizer(resolved: ResolvedModel) -> tuple[Any, int]:
+    """The tokenizer of a causal model and the tokens of its context, without the weights.
+
+    Raises: what `load_causal_lm` raises.
+    """
+    try:
+        from transformers import AutoConfig, AutoTokenizer
+    except ImportError as error:
+        raise MissingDependencyError("transformers", "Counting a prompt's tokens") from error
+
+    shared = {"trust_remote_code": False, "local_files_only": resolved.local_files_only}
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(resolved.path_or_hub_id, **shared)
+            config: Any = AutoConfig.from_pretrained(resolved.path_or_hub_id, **shared)
+        except (OSError, ValueError) as error:
+            raise _load_error(resolved, error) from error
+    return tokenizer, context_tokens(config)
+
+
+def context_tokens(config: Any) -> int:
+    """The longest context that a causal model's configuration states."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 4096))
+
+
 def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     """The sentence-transformers embedder, in evaluation mode on the planned device.
 

@@ -16,19 +16,22 @@ from index.errors import IndexDamagedError, IndexOutdatedError
 from index.late_interaction import LateInteraction
 from index.rerank import Reranker
 from index.search import Index, SearchSettings
-from index.types import DEFAULT_COLLECTION, Identity, SyncProgress, SyncReport, check_collection
+from index.types import DEFAULT_COLLECTION, Hit, Identity, SyncProgress, SyncReport, check_collection
 from index.writer import IndexWriter
 from ingest.chunking import Chunker
 from ingest.discovery import discover
+from ingest.language import detect_language
 from ingest.sandbox import SandboxedReader
 from rag.answerer import Answerer
 from rag.close_calls import CloseCalls
 from rag.config import Config, load_config
 from rag.errors import ConfigurationError
 from rag.generator import Generator, Likelihood
+from rag.packing import Packing, packing
+from rag.phrases import LANGUAGES
 from rag.retriever import Retriever
 from rag.search import Search
-from rag.types import Sampling
+from rag.types import Message, Sampling
 
 Progress = Callable[[SyncProgress], None]
 
@@ -140,6 +143,31 @@ class Fuente:
             abstain_below=section.abstain_below,
             language=self.config.language,
         )
+
+    def packing(self, question: str, hits: Sequence[Hit]) -> Packing:
+        """How the prompt of an answer fills up with these hits; the generator's tokenizer is all that is loaded.
+
+        Raises: ModelError for a generator that is not there.
+        """
+        section = self.config.generation
+        count_tokens, context = self._prompt_counter
+        wanted = self.config.language
+        language = detect_language(question, candidates=LANGUAGES) if wanted == "auto" else wanted
+        budget = min(section.prompt_tokens, context - section.max_tokens)
+        return packing(question, hits, language, max_tokens=budget, count_tokens=count_tokens)
+
+    @cached_property
+    def _prompt_counter(self) -> tuple[Callable[[Sequence[Message]], int], int]:
+        """Counts the tokens of a prompt; and how many the generator takes, the reply included."""
+        if self.config.server.url or "generator" in vars(self):
+            return self.generator.count_tokens, self.generator.context_tokens
+        # Imported here: transformers takes a second to load and searching needs none of it.
+        from rag.chat_tokens import ChatTokens
+
+        section = self.config.models
+        resolved = models.resolve(section.generator, section.cache, allow_network=section.network)
+        tokenizer, context = models.load_chat_tokenizer(resolved)
+        return ChatTokens(tokenizer).count, context
 
     def sampling(self) -> Sampling:
         """How tokens are drawn."""

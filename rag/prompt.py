@@ -39,10 +39,8 @@ def build_prompt(
 
     Raises: PromptTooLongError when not even the best one fits.
     """
-    check = phrases(language).check
     kept = len(hits)
-    # The check is the longer of the two.
-    while kept and count_tokens(_messages(question, hits[:kept], language, check)) > max_tokens:
+    while kept and count_tokens(messages_of(question, hits[:kept], language)) > max_tokens:
         kept -= 1
     if hits and not kept:
         mend = (
@@ -52,8 +50,13 @@ def build_prompt(
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
     used = tuple(hits[:kept])
     return Prompt(
-        _messages(question, used, language, ""), _messages(question, used, language, check), used, tuple(hits[kept:])
+        _messages(question, used, language, ""), messages_of(question, used, language), used, tuple(hits[kept:])
     )
+
+
+def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Message, ...]:
+    """The messages of the check, which is the longer of the two and so decides what fits."""
+    return _messages(question, hits, language, phrases(language).check)
 
 
 def _messages(question: str, hits: Sequence[Hit], language: str, request: str) -> tuple[Message, ...]:

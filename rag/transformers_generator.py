@@ -1,6 +1,5 @@
 """A local transformer as generator: explicit decoding over a KV cache whose prompt prefix is kept."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
@@ -10,6 +9,8 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
+from models import context_tokens
+from rag.chat_tokens import ChatTokens
 from rag.drawing import draw, penalised
 from rag.errors import GenerationError, PromptTooLongError
 from rag.types import Message, Sampling
@@ -31,14 +32,14 @@ class TransformersGenerator:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
         self.name = name
-        self.context_tokens = int(getattr(model.config.get_text_config(), "max_position_embeddings", 4096))
+        self.context_tokens = context_tokens(model.config)
         self._model = model
         self._tokenizer = tokenizer
         self._lock = Lock()
         self._cache = DynamicCache(config=model.config)
         self._cached_ids: list[int] = []
         self._end_ids = _end_ids(model, tokenizer)
-        self._control = _control_tokens(tokenizer)
+        self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
         decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
         for layer in getattr(decoder, "layers", ()):
@@ -46,14 +47,14 @@ class TransformersGenerator:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt, chat template included."""
-        return len(self._prompt_ids(messages))
+        return self._tokens.count(messages)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None) -> Iterator[str]:
         """Pieces of the reply; temperature 0 is greedy, otherwise equal seeds give equal replies.
 
         Raises: PromptTooLongError.
         """
-        prompt = self._prompt_ids(messages)
+        prompt = self._tokens.prompt(messages)
         limit = min(self._room(prompt), sampling.max_tokens)
         with self._lock, self._stoppable(cancel):
             ids = self._decode(prompt, sampling, limit)
@@ -64,7 +65,7 @@ class TransformersGenerator:
 
         Raises: PromptTooLongError.
         """
-        prompt = self._prompt_ids(messages)
+        prompt = self._tokens.prompt(messages)
         self._room(prompt)
         with self._lock, self._stoppable(cancel):
             logits = self._prefill(prompt)
@@ -81,14 +82,14 @@ class TransformersGenerator:
 
         Raises: PromptTooLongError for a continuation that fills the context alone.
         """
-        end = self._plain_ids(continuation)
+        end = self._tokens.plain(continuation)
         room = self.context_tokens - len(end)
         if not texts or not end:
             return [0.0] * len(texts)
         if room < 1:
             reason = f"the continuation has {len(end)} tokens, {self.name} takes {self.context_tokens}"
             raise PromptTooLongError(f"{reason}. Ask a shorter question")
-        starts = [self._plain_ids(text)[-room:] or [self._tokenizer.eos_token_id or 0] for text in texts]
+        starts = [self._tokens.plain(text)[-room:] or [self._tokenizer.eos_token_id or 0] for text in texts]
         with self._lock:
             return self._mean_log_likelihoods(starts, end)
 
@@ -102,9 +103,6 @@ class TransformersGenerator:
             pass
         finally:
             self._cancel = None
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(self._control.sub(_broken, text), add_special_tokens=False)["input_ids"])
 
     @torch.inference_mode()
     def _mean_log_likelihoods(self, starts: Sequence[list[int]], end: list[int]) -> list[float]:
@@ -133,12 +131,6 @@ class TransformersGenerator:
             reason = f"the prompt has {len(prompt)} tokens, {self.name} takes {self.context_tokens}"
             raise PromptTooLongError(f"{reason}. Ask with fewer passages (-k) or a smaller generation.prompt_tokens")
         return room
-
-    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        # A document that spells out the end of a turn must not be able to begin one of its own.
-        turns = [{"role": m.role, "content": self._control.sub(_broken, m.content)} for m in messages]
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _decode(self, prompt: list[int], sampling: Sampling, limit: int) -> Iterator[int]:
         """Ids of the reply, up to its end token."""
@@ -250,18 +242,6 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     configured: Any = getattr(model.generation_config, "eos_token_id", None)
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
-
-
-def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
-    """Matches the texts that the tokenizer would read as special tokens."""
-    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
-    texts = sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
-    return re.compile("|".join(re.escape(text) for text in texts if len(text) > 1) or r"(?!)")
-
-
-def _broken(control: re.Match[str]) -> str:
-    """The text of a special token, no longer one: a space parts its first character from the rest."""
-    return f"{control[0][0]} {control[0][1:]}"
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

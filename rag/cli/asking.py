@@ -10,7 +10,9 @@ from rich.text import Text
 
 from index.errors import IndexNotFoundError
 from index.filters import Filter
-from rag.cli.explaining import explanation_json, print_explanation
+from index.types import Hit
+from models import NotPreparedError
+from rag.cli.explaining import explanation_json, print_explanation, print_packing
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import (
     DiversityOption,
@@ -36,6 +38,7 @@ from rag.cli.rendering import (
 from rag.cli.scope import Scope, filter_of, scoped
 from rag.compose import Fuente
 from rag.conversation import Conversation
+from rag.packing import Packing
 from rag.types import Answer, Finished, Retrieved, Rewritten, TextDelta
 
 # Each is answered by one of the sample documents, in its language.
@@ -85,13 +88,25 @@ def _explained(fuente: Fuente, question: str, where: Filter | None, expect: str 
         explanation = fuente.retriever.explain(question, where=where, expect=expect)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    hits = [each.hit for each in explanation.taken]
+    hits = fuente.retriever.read([each.hit for each in explanation.taken])
+    packing = _packing(fuente, question, hits)
     if json:
         found = [{**hit_json(hit), **channels_json(hit)} for hit in hits]
-        print_json({"hits": found, "explanation": explanation_json(explanation)})
-    else:
-        print_hits(hits, explain=True)
-        print_explanation(explanation)
+        print_json({"hits": found, "explanation": explanation_json(explanation, packing)})
+        return
+    print_hits(hits, explain=True)
+    print_explanation(explanation)
+    if packing:
+        print_packing(packing)
+
+
+def _packing(fuente: Fuente, question: str, hits: list[Hit]) -> Packing | None:
+    """How the prompt of an answer would fill up; searching needs no generator, so none may be there to count for."""
+    try:
+        return fuente.packing(question, hits)
+    except NotPreparedError as error:
+        notes.print(Text(f"The prompt is not shown: {plain(str(error))}", style="dim"))
+        return None
 
 
 @app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')

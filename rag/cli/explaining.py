@@ -8,6 +8,7 @@ from rich.text import Text
 
 from index.explanation import Explained, Explanation, Standing
 from rag.cli.rendering import out, place, plain
+from rag.packing import Packing
 
 # Candidates that are shown below those that were taken.
 _NEXT = 5
@@ -24,9 +25,10 @@ _FATES = {
 }
 
 
-def explanation_json(explanation: Explanation) -> dict[str, Any]:
-    """An explanation as the command line gives it out."""
+def explanation_json(explanation: Explanation, packing: Packing | None) -> dict[str, Any]:
+    """An explanation as the command line gives it out; without the prompt where its tokens cannot be counted."""
     return {
+        "prompt": packing and _packing_json(packing),
         "dense_search": f"{explanation.dense_search.kind}: {explanation.dense_search.reason}",
         "chunks": explanation.chunks,
         "searched": explanation.searched,
@@ -35,6 +37,19 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "candidates": [_explained_json(each) for each in explanation.candidates],
         "expected": [_explained_json(each) for each in explanation.expected],
     }
+
+
+def _packing_json(packing: Packing) -> dict[str, Any]:
+    passages = [
+        {
+            "chunk_id": passage.hit.chunk.id,
+            "tokens": passage.tokens,
+            "total": passage.total,
+            "in_prompt": passage in packing.kept,
+        }
+        for passage in packing.passages
+    ]
+    return {"budget": packing.budget, "instructions_and_question": packing.frame, "passages": passages}
 
 
 def _explained_json(explained: Explained) -> dict[str, Any]:
@@ -65,6 +80,33 @@ def print_explanation(explanation: Explanation) -> None:
         out.print(Text(f"   {plain(' '.join(each.hit.chunk.text.split()))[:160]}", style="dim"))
         out.print(Text(f"   {_FATES[each.fate]}" if each.rank is None else f"   found at rank {each.rank}"))
         out.print(_table([each]))
+
+
+def print_packing(packing: Packing) -> None:
+    """How the prompt fills up, passage by passage."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name, justify in (
+        ("", "left"),
+        ("in the prompt", "left"),
+        ("tokens", "right"),
+        ("total", "right"),
+        ("", "left"),
+    ):
+        table.add_column(name, overflow="fold", justify=justify)  # type: ignore[arg-type]
+    table.add_row("", "instructions and question", str(packing.frame), str(packing.frame), "")
+    kept = len(packing.kept)
+    for number, passage in enumerate(packing.passages, 1):
+        chunk = passage.hit.chunk
+        table.add_row(
+            f"[{number}]" if number <= kept else "–",
+            Text(f"{plain(place(passage.hit.source, chunk.page))} {chunk.start}–{chunk.end}", style="cyan"),
+            str(passage.tokens),
+            str(passage.total),
+            "" if number <= kept else Text("left out: no room", style="yellow"),
+        )
+    out.print()
+    out.print(table)
+    out.print(Text(f"budget of the prompt: {packing.budget} tokens (generation.prompt_tokens)", style="dim"))
 
 
 def _table(ways: list[Explained]) -> Table:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from index.types import Hit
 from rag.errors import PromptTooLongError
+from rag.packing import packing
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import build_prompt
 from rag.transformers_generator import TransformersGenerator
@@ -47,6 +48,22 @@ def test_the_best_are_kept_the_rest_reported_and_the_budget_respected(spare: int
     assert kept == len(HITS) or needed(HITS[: kept + 1]) > budget
 
 
+@given(st.integers(0, 120))
+def test_the_packing_tells_what_the_prompt_holds(spare: int) -> None:
+    budget = needed(HITS[:1]) + spare
+    prompt = build_prompt(QUESTION, HITS, "es", max_tokens=budget, count_tokens=words)
+    told = packing(QUESTION, HITS, "es", max_tokens=budget, count_tokens=words)
+    assert tuple(one.hit for one in told.kept) == prompt.hits
+    assert tuple(one.hit for one in told.dropped) == prompt.dropped
+    assert told.budget == budget
+    assert told.frame + sum(one.tokens for one in told.kept) == words(prompt.check) == told.kept[-1].total
+
+
+def test_the_packing_of_nothing_is_its_frame() -> None:
+    told = packing(QUESTION, [], "es", max_tokens=5, count_tokens=words)
+    assert (told.frame > 5, told.kept, told.dropped) == (True, (), ())
+
+
 def test_a_passage_is_never_cut() -> None:
     budget = needed(HITS[:2]) - 1
     prompt = build_prompt(QUESTION, HITS, "es", max_tokens=budget, count_tokens=words)
@@ -77,7 +94,7 @@ def test_both_prompts_share_all_tokens_up_to_the_question(language: str) -> None
     model = tiny_causal_lm(len(tokenizer), tokenizer.convert_tokens_to_ids(END))
     generator = TransformersGenerator(model, tokenizer, name="tiny")
     prompt = build_prompt(QUESTION, HITS, language, max_tokens=10**6, count_tokens=generator.count_tokens)
-    answer, check = (generator._prompt_ids(messages) for messages in (prompt.answer, prompt.check))
+    answer, check = (generator._tokens.prompt(messages) for messages in (prompt.answer, prompt.check))
     shared = next(n for n, (a, b) in enumerate(zip(answer, check, strict=False)) if a != b)
     assert QUESTION in tokenizer.decode(answer[:shared])
     assert phrases(language).check in tokenizer.decode(check[shared:])
