@@ -81,7 +81,7 @@ def train(
     with _bar(family) as show:
         made.fit(
             split.train,
-            val=split.test,
+            val=split.test if split.watched is None else split.watched,
             max_steps=max_steps,
             max_seconds=max_seconds,
             resume=checkpoint if resume else None,

@@ -45,12 +45,16 @@ class FamilyConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Data by use. `train` and `test` follow the protocol; `about` is what a preset must know of them (shape, …)."""
+    """Data by use. `train` and `test` follow the protocol; `about` is what a preset must know of them (shape, …).
+
+    `watched` is what the validation curve is drawn from where all of `test` would take too long.
+    """
 
     name: str
     train: Data
     test: Data
     about: Mapping[str, Any]
+    watched: Data | None = None
 
 
 C = TypeVar("C", bound=FamilyConfig)
