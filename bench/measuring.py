@@ -6,19 +6,33 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each run, `repeats` times; the order is reversed every other time."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one run took: by the clock (s), and of the processors (s), which work beside it does not change much."""
+
+    wall_s: float
+    processor_s: float
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[Spent]]:
+    """What each run took, `repeats` times; the order is reversed every other time."""
+    spent: dict[str, list[Spent]] = {name: [] for name in runs}
     for number in range(repeats):
         names = list(runs) if number % 2 == 0 else list(reversed(runs))
         for name in names:
-            started = time.perf_counter()
+            started, used = time.perf_counter(), _processor_s()
             runs[name]()
-            seconds[name].append(time.perf_counter() - started)
-    return seconds
+            spent[name].append(Spent(time.perf_counter() - started, _processor_s() - used))
+    return spent
+
+
+def _processor_s() -> float:
+    """Of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> str:
