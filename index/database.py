@@ -23,6 +23,7 @@ from index.files import block_digests, lock, replace, sync_folder
 from index.schema import COLUMNS, SCHEMA_VERSION, insertion, seal, sound
 from index.types import Identity
 
+FREE_SPACE = "Free space on the disk or mend its rights, then run the command again: nothing stored is lost"
 RESTORE = "Restore it from a backup, or save what is whole with `fuente repair`"
 
 _RESEAL = "Run `fuente ingest` once more: it is written anew"
@@ -296,8 +297,7 @@ class Database:
         # The low byte is the kind, the rest tells more of it. Errors of the driver itself have no code.
         kind = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_MISUSE) & 0xFF
         if kind in _STORAGE_CODES:
-            mend = "Free space on the disk or mend its rights, then run the command again: nothing stored is lost"
-            return IndexStorageError(self.path, f"the disk refuses ({error})", mend)
+            return IndexStorageError(self.path, f"the disk refuses ({error})", FREE_SPACE)
         if kind == sqlite3.SQLITE_BUSY:
             mend = "Stop the other program that works on the file, then run the command again"
             return IndexStorageError(self.path, f"another program keeps it locked ({error})", mend)

@@ -1,9 +1,10 @@
 """The one writer of an index: documents in, a new generation out."""
 
+import errno
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -11,12 +12,14 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
+from index.database import FREE_SPACE
 from index.embedder import Embedder
 from index.errors import (
     IndexBusyError,
     IndexDamagedError,
     IndexMismatchError,
     IndexNotFoundError,
+    IndexStorageError,
     UnknownSourceError,
 )
 from index.manifest import Manifest, current_number, read_current, read_manifest, verify_files
@@ -36,6 +39,7 @@ ProgressFunction = Callable[[SyncProgress], None]
 # Chunks embedded together: enough that sorting by length leaves little padding, small enough that a stopped
 # run loses little work.
 _BATCH_CHUNKS = 256
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 # What Python makes of a file name that is not valid UTF-8; SQLite cannot store it.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -87,6 +91,10 @@ class IndexWriter:
 
     def __enter__(self) -> Self:
         """Raises: IndexBusyError, IndexMismatchError for a newer format, IndexDamagedError, IndexStorageError."""
+        with self._told_of_refusals():
+            return self._entered()
+
+    def _entered(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         holder = self._folder / "writer.pid"
         try:
@@ -107,11 +115,26 @@ class IndexWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises: IndexStorageError, also in place of what the disk refused meanwhile."""
+        with self._told_of_refusals():
+            try:
+                if error is None:
+                    self._store.seal_file()
+                elif isinstance(error, OSError):
+                    raise error
+            finally:
+                self._opened.close()
+
+    @contextmanager
+    def _told_of_refusals(self) -> Iterator[None]:
+        """A write to an open file that fails tells of no file, and of no mend."""
         try:
-            if error is None:
-                self._store.seal_file()
-        finally:
-            self._opened.close()
+            yield
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            path = Path(error.filename or self._folder)
+            raise IndexStorageError(path, f"the disk refuses ({error.strerror})", FREE_SPACE) from error
 
     def sync(
         self,

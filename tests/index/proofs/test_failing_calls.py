@@ -1,6 +1,5 @@
 """Any system call of a sync fails: the error is clear, the old state still answers, and the next run completes."""
 
-import errno
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -80,7 +79,7 @@ def _disturbed_sync(bench: Bench, failing: Failing, shim: Shim, again: bool) -> 
     try:
         bench.sync()
         allowed = allowed[1:]
-    except (OSError, StoreError) as error:
+    except StoreError as error:
         told = _told(error, bench.library.folder)
     # A sync beside a reader that holds the old generation collects less, and so may end before the chosen call.
     failed = bool(shim.failed())
@@ -106,15 +105,12 @@ def _answers_on_a_full_disk(bench: Bench, held: Index | None, allowed: list[str]
     return bool(shown) + (held is not None)
 
 
-def _told(error: OSError | StoreError, folder: Path) -> str:
+def _told(error: StoreError, folder: Path) -> str:
     """The error as a person is told of it."""
-    if isinstance(error, StoreError):
-        assert str(folder) in str(error)
-        assert error.reason
-        assert error.mend
-        return f"{type(error).__name__}: {error.reason}"
-    assert error.errno in (errno.ENOSPC, errno.EIO)
-    return f"{type(error).__name__}: {error.strerror}, {'of a named' if error.filename else 'of no named'} file"
+    assert str(folder) in str(error)
+    assert error.reason
+    assert error.mend
+    return f"{type(error).__name__}: {error.reason}"
 
 
 def failing_trials(folder: Path, rounds: Sequence[int], trials: int) -> dict[str, Any]:
