@@ -88,7 +88,7 @@ class Fuente:
         try:
             return self.open_index(self.config.index)
         except (IndexDamagedError, IndexOutdatedError) as reason:
-            _log.warning("%s Building it again from the stored documents", reason)
+            _log.warning("%s. That is tried now, from the stored documents", reason)
             with self.writer() as writer:
                 writer.publish()
             return self.open_index(self.config.index)
