@@ -1,6 +1,7 @@
 """The application object and the options that several commands share."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,11 +30,20 @@ DiversityOption = Annotated[
 PerSourceOption = Annotated[int | None, typer.Option(min=0, help="Most passages of one document; 0 is no limit.")]
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"fuente {version('fuente')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _configure(
     config: Annotated[
         Path | None, typer.Option(help="Configuration file [default: fuente.toml in this folder, if there is one].")
     ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Tell the version and end.")
+    ] = False,
 ) -> None:
     if config is not None:
         os.environ["FUENTE_CONFIG"] = str(config)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,10 @@ def test_every_command_explains_itself_with_an_example(command: tuple[str, ...])
     text = run(*command, "--help")
     assert f"Example: fuente {' '.join(command)}" in " ".join(text.split())
     assert text == run(*command, "-h")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert runner.invoke(app, ["--version"]).output == f"fuente {version('fuente')}\n"
 
 
 def test_the_commands_are_those_of_the_documentation() -> None:
