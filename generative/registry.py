@@ -23,6 +23,9 @@ class Entry:
 FAMILIES: dict[str, Entry] = {
     "elman": Entry("generative.language.recurrent", "Elman", "writes text from a state that is rewritten at each step"),
     "lstm": Entry("generative.language.recurrent", "LongShortTerm", "writes text from a state that gates look after"),
+    "translator": Entry(
+        "generative.language.translator", "Translator", "reads a text whole and writes another from it"
+    ),
     "transformer": Entry("generative.language.transformer", "TransformerFamily", "writes text, looking back over all"),
     "autoencoder": Entry("generative.autoencoder", "Autoencoder", "compresses images and takes noise out of them"),
 }

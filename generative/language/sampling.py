@@ -83,10 +83,19 @@ def _nucleus(logits: Tensor, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def generate(model: TokenModel, prompt: Tensor, length: int, sampling: Sampling, generator: torch.Generator) -> Tensor:
+def generate(
+    model: TokenModel,
+    prompt: Tensor,
+    length: int,
+    sampling: Sampling,
+    generator: torch.Generator,
+    *,
+    stop: int | None = None,
+) -> Tensor:
     """The prompt (B, T), T ≥ 1, with `length` tokens drawn after it: (B, T + length) int64.
 
-    Where the memory is full, a new one begins with the last half of what fitted in it.
+    Ends earlier where every text has drawn the token `stop`; what one has behind it means nothing. Where the
+    memory is full, a new one begins with the last half of what fitted in it.
     """
     ids, memory, unread = prompt, model.memory(len(prompt)), prompt
     whole = memory.room
@@ -96,4 +105,6 @@ def generate(model: TokenModel, prompt: Tensor, length: int, sampling: Sampling,
         probabilities = distribution(model(unread, memory)[:, -1], sampling, ids)
         unread = torch.multinomial(probabilities, 1, generator=generator)  # (B, 1)
         ids = torch.cat([ids, unread], 1)
+        if stop is not None and bool((ids[:, prompt.shape[1] :] == stop).any(1).all()):
+            break
     return ids

@@ -1,0 +1,254 @@
+"""An encoder–decoder: reads one text whole, writes another from it; translates, corrects, puts numbers into words.
+
+The encoder's tokens look at each other both ways. The decoder's look at those before them and, by cross-attention,
+at all of what the encoder made of the source.
+
+Source: Vaswani et al. 2017, "Attention is all you need", section 3.1, with the parts of generative.language.attention.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from generative.errors import ConfigError
+from generative.family import Family, FamilyConfig, Split
+from generative.language.attention import Attention, KeyValueCache, RMSNorm, causal_mask, rotation
+from generative.language.bpe import BytePairTokeniser
+from generative.language.chrf import chrf
+from generative.language.pairs import BEGIN, END, PAD, SPECIAL, Pairs, open_pairs
+from generative.language.sampling import Sampling, generate
+from generative.language.transformer import FeedForward, TransformerShape, initialise
+from generative.training import Batch, Logs, Training
+
+_EVALUATED = 1000
+_GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatorConfig(FamilyConfig):
+    """An encoder–decoder over byte pairs."""
+
+    merges: tuple[tuple[int, int], ...] = ()
+    source_length: int = 32
+    """Tokens of a source, its end included."""
+    target_length: int = 32
+    example: str = ""
+    """A source to show what the model does where none is given."""
+    shape: TransformerShape = field(default_factory=lambda: TransformerShape(128, 2, 4, 4))
+    """Of the encoder and of the decoder; positions are always rotary."""
+
+
+class Translator(Family[TranslatorConfig]):
+    """An encoder–decoder trained on pairs of texts."""
+
+    name = "translator"
+    config_class = TranslatorConfig
+    score_unit = "nats per token of the target (exact)"
+
+    def build(self) -> nn.Module:
+        """The network."""
+        return EncoderDecoder(self.tokeniser.size, self.config.target_length, self.config.shape)
+
+    @property
+    def tokeniser(self) -> BytePairTokeniser:
+        return BytePairTokeniser(self.config.merges, SPECIAL)
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Logs]:  # noqa: ARG002
+        """The mean surprise in nats at the tokens of the targets, their ends included."""
+        source, target = batch
+        logits = self.network(source, target[:, :-1])
+        wanted = target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
+        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten()), {}
+
+    def score(self, x: Tensor) -> Tensor:
+        """Nats per token (N,) of pairs (N, source_length + target_length), source and target side by side."""
+        source, target = x.to(self.device).split([self.config.source_length, self.config.target_length], 1)
+        wanted = target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
+        with self.evaluating():
+            logits = self.network(source, target[:, :-1])
+            surprise = functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
+        return surprise.sum(1) / (wanted >= 0).sum(1)
+
+    def sample(self, n: int, *, condition: Any = None, generator: torch.Generator | None = None) -> Tensor:
+        """`n` drawn targets (n, T) for the source `condition`, a string, by default the configuration's example."""
+        source = self._read([condition or self.config.example]).repeat(n, 1)
+        with self.evaluating():
+            return self._write(source, Sampling(temperature=0.7), self.generator(generator))
+
+    def translate(self, texts: Sequence[str], batch_size: int = 250) -> list[str]:
+        """The likeliest target of each text, token by token."""
+        made: list[str] = []
+        with self.evaluating():
+            for start in range(0, len(texts), batch_size):
+                ids = self._write(self._read(texts[start : start + batch_size]), _GREEDY, self.generator(None))
+                made += self.decode(ids)
+        return made
+
+    def decode(self, ids: Tensor) -> list[str]:
+        """The texts of drawn targets (N, T), up to their ends."""
+        end, begin = self.tokeniser.token(END), self.tokeniser.token(BEGIN)
+        rows = ([token for token in row if token != begin] for row in ids.tolist())
+        return [self.tokeniser.decode(row[: row.index(end)] if end in row else row) for row in rows]
+
+    def parse_condition(self, text: str) -> str:
+        """The text to translate."""
+        return text
+
+    def write_samples(self, samples: Tensor, folder: Path) -> list[Path]:
+        """Writes the texts to one file."""
+        path = folder / "samples.txt"
+        path.write_text("\n".join(self.decode(samples)) + "\n", encoding="utf-8")
+        return [path]
+
+    @classmethod
+    def open_data(cls, name: str, *, seed: int = 0) -> Split:
+        """Pairs by name: numbers-en-es, numbers-es-en, verses-en-es, verses-es-en, typos-es."""
+        return open_pairs(name, seed=seed)
+
+    @classmethod
+    def preset(cls, name: str, about: Mapping[str, Any]) -> TranslatorConfig:
+        """`cpu`: two layers of 128 each; `gpu`: six of 384 each, with dropout and longer."""
+        if "merges" not in about:
+            raise ConfigError("A translator learns from pairs of texts. Use --data numbers-en-es.")
+        made = TranslatorConfig(
+            Training(steps=800, batch_size=64, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01, log_every=100),
+            about["merges"],
+            about["source_length"],
+            about["target_length"],
+            about["example"],
+        )
+        if name == "cpu":
+            return made
+        if name == "gpu":
+            larger = {"width": 384, "layers": 6, "heads": 6, "kv_heads": 6, "dropout": 0.1}
+            training = {"training.steps": 20_000, "training.batch_size": 256, "training.lr": 1e-3}
+            return made.changed({f"shape.{key}": value for key, value in larger.items()} | training)
+        raise ConfigError(f"There is no preset {name!r}. Use cpu or gpu.")
+
+    def evaluate(self, data: Split, *, seed: int = 0) -> dict[str, float]:
+        """Exact matches and chrF on held-out pairs, 1,000 at most, beside copying the source."""
+        assert isinstance(data.test, Pairs)  # noqa: S101
+        order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(seed))[:_EVALUATED].tolist()
+        sources = [data.test.sources[number] for number in order]
+        targets = [data.test.targets[number] for number in order]
+        made = self.translate(sources)
+        return {
+            "exact_match": sum(one == other for one, other in zip(made, targets, strict=True)) / len(targets),
+            "chrf": chrf(made, targets),
+            "chrf_of_copying": chrf(sources, targets),
+        }
+
+    def _read(self, texts: Sequence[str]) -> Tensor:
+        return Pairs.encode_all(texts, self.tokeniser, self.config.source_length, begin=False).to(self.device)
+
+    def _write(self, source: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+        assert isinstance(self.network, EncoderDecoder)  # noqa: S101
+        begin = torch.full((len(source), 1), self.tokeniser.token(BEGIN), device=self.device)
+        length, end = self.config.target_length - 1, self.tokeniser.token(END)
+        return generate(self.network.given(source), begin, length, sampling, generator, stop=end)
+
+
+class CrossBlock(nn.Module):
+    """Attention within a text, attention to a source if there is one, then feed-forward."""
+
+    def __init__(self, shape: TransformerShape, *, cross: bool) -> None:
+        super().__init__()
+        self.attention_norm, self.feed_norm = RMSNorm(shape.width), RMSNorm(shape.width)
+        self.attention = Attention(shape.width, shape.heads, shape.kv_heads)
+        self.cross_norm = RMSNorm(shape.width) if cross else None
+        self.cross = Attention(shape.width, shape.heads, shape.kv_heads) if cross else None
+        self.feed, self.dropout = FeedForward(shape.width), nn.Dropout(shape.dropout)
+
+    def forward(
+        self,
+        states: Tensor,
+        turns: tuple[Tensor, Tensor],
+        mask: Tensor,
+        source: tuple[Tensor, Tensor] | None = None,
+        cache: tuple[KeyValueCache, int] | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> Tensor:
+        """(B, T, W). `source` is what the encoder made, (B, S, W), and its mask; `maps` takes the cross-attention."""
+        attended = self.attention(self.attention_norm(states), turns=turns, mask=mask, cache=cache)
+        states = states + self.dropout(attended)
+        if self.cross is not None and self.cross_norm is not None and source is not None:
+            asked = self.cross_norm(states)
+            states = states + self.dropout(self.cross(asked, source=source[0], mask=source[1], maps=maps))
+        states = states + self.dropout(self.feed(self.feed_norm(states)))
+        return states
+
+
+class EncoderDecoder(nn.Module):
+    """Source (B, S) and the start of a target (B, T) → logits (B, T, size) of the target's next tokens."""
+
+    def __init__(self, size: int, target_length: int, shape: TransformerShape) -> None:
+        super().__init__()
+        self.shape, self.target_length, self.pad = shape, target_length, size - len(SPECIAL) + SPECIAL.index(PAD)
+        self.embedding = nn.Embedding(size, shape.width)
+        self.encoder = nn.ModuleList(CrossBlock(shape, cross=False) for _ in range(shape.layers))
+        self.decoder = nn.ModuleList(CrossBlock(shape, cross=True) for _ in range(shape.layers))
+        self.encoded_norm, self.norm = RMSNorm(shape.width), RMSNorm(shape.width)
+        self.head = nn.Linear(shape.width, size, bias=False)
+        self.apply(initialise)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Logits (B, T, size), float32."""
+        return self.given(source)(target)
+
+    def given(self, source: Tensor) -> "Given":
+        """The decoder with a source (B, S) that is read once, as the sampler wants a model."""
+        mask = (source != self.pad)[:, None, None, :]  # (B, 1, 1, S): no token looks at padding
+        states, turns = self.embedding(source), self._turns(0, source.shape[1], source.device)
+        for block in self.encoder:
+            states = block(states, turns, mask)
+        return Given(self, self.encoded_norm(states), mask)
+
+    def decode(
+        self,
+        target: Tensor,
+        source: tuple[Tensor, Tensor],
+        memory: KeyValueCache | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Logits (B, T, size), float32, of the target's tokens after those that `memory` holds."""
+        start, new = (0 if memory is None else memory.length), target.shape[1]
+        states, turns = self.embedding(target), self._turns(start, start + new, target.device)
+        mask = causal_mask(new, start + new, target.device)
+        for number, block in enumerate(self.decoder):
+            states = block(states, turns, mask, source, None if memory is None else (memory, number), maps)
+        if memory is not None:
+            memory.length += new
+        logits: Tensor = self.head(self.norm(states))
+        return logits.float()
+
+    def _turns(self, start: int, end: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        return rotation(torch.arange(start, end, device=device), self.shape.width // self.shape.heads)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A decoder and the source that it writes from: what the encoder made (B, S, W), and where it is no padding."""
+
+    network: EncoderDecoder
+    encoded: Tensor
+    mask: Tensor
+
+    def __call__(self, ids: Tensor, memory: Any = None) -> Tensor:
+        return self.network.decode(ids, (self.encoded, self.mask), memory)
+
+    def memory(self, batch: int) -> KeyValueCache:
+        shape = self.network.shape
+        sizes = (shape.layers, batch, shape.kv_heads, self.network.target_length, shape.width // shape.heads)
+        return KeyValueCache(self.encoded.new_zeros(sizes), self.encoded.new_zeros(sizes))
+
+    def cross_attention(self, ids: Tensor) -> Tensor:
+        """How the target's tokens (rows) look at the source's (columns): (layers, B, heads, T, S)."""
+        maps: list[Tensor] = []
+        with torch.no_grad():
+            self.network.decode(ids, (self.encoded, self.mask), maps=maps)
+        return torch.stack(maps)

@@ -1,0 +1,142 @@
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from generative.errors import ConfigError, DataError
+from generative.language.bpe import train_bpe
+from generative.language.chrf import chrf
+from generative.language.pairs import SPECIAL, Pairs, open_pairs, with_slips
+from generative.language.sampling import Sampling, generate
+from generative.language.transformer import TransformerShape
+from generative.language.translator import EncoderDecoder, Translator, TranslatorConfig
+from generative.training import Training
+
+WORDS = {"uno": "one", "dos": "two", "tres": "three", "cuatro": "four", "cinco": "five"}
+TEXTS = [" ".join(random.Random(seed).choices(list(WORDS), k=3)) for seed in range(60)]
+PAIRS = [(text, " ".join(WORDS[word] for word in reversed(text.split()))) for text in dict.fromkeys(TEXTS)]
+TOKENISER = train_bpe((text for pair in PAIRS for text in pair), 320, special=SPECIAL)
+
+
+def translator(steps: int) -> Translator:
+    training = Training(steps=steps, batch_size=16, lr=1e-2, warmup_steps=10, log_every=10)
+    config = TranslatorConfig(training, TOKENISER.merges, 12, 12, PAIRS[0][0], TransformerShape(32, 1, 4, 2))
+    return Translator(config, device="cpu")
+
+
+def randomised() -> EncoderDecoder:
+    network = translator(1).network
+    assert isinstance(network, EncoderDecoder)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.normal_(std=0.3, generator=generator)
+    return network.eval()
+
+
+SOURCE, TARGET = Pairs.of(PAIRS, TOKENISER, (12, 12))[torch.arange(4)]
+
+
+def test_with_a_memory_the_decoder_gives_the_same() -> None:
+    given_source = randomised().given(SOURCE)
+    with torch.no_grad():
+        memory = given_source.memory(4)
+        parts = [given_source(part, memory) for part in torch.split(TARGET, [3, 1, 8], 1)]
+        torch.testing.assert_close(torch.cat(parts, 1), given_source(TARGET), atol=1e-5, rtol=0)
+
+
+def test_padding_of_the_source_changes_nothing() -> None:
+    network = randomised()
+    longer = torch.cat([SOURCE, torch.full((4, 3), TOKENISER.token("<pad>"))], 1)
+    with torch.no_grad():
+        torch.testing.assert_close(network(longer, TARGET), network(SOURCE, TARGET), atol=1e-5, rtol=0)
+
+
+def test_the_decoder_reads_the_whole_source_and_no_later_target() -> None:
+    network = randomised()
+    other_source, other_target = SOURCE.clone(), TARGET.clone()
+    other_source[:, 0], other_target[:, 5:] = 7, 7
+    with torch.no_grad():
+        before = network(SOURCE, TARGET)
+        assert (network(other_source, TARGET) - before).abs().amax((1, 2)).min() > 1e-2
+        torch.testing.assert_close(network(SOURCE, other_target)[:, :5], before[:, :5], atol=1e-5, rtol=0)
+
+
+def test_cross_attention_looks_at_the_source_only_where_it_is_text() -> None:
+    maps: Tensor = randomised().given(SOURCE).cross_attention(TARGET)
+    assert maps.shape == (1, 4, 4, 12, 12)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(1, 4, 4, 12))
+    padding = (SOURCE == TOKENISER.token("<pad>"))[None, :, None, None, :].expand_as(maps)
+    assert maps[padding].max() == 0
+
+
+def test_learns_to_translate_and_turn_round(tmp_path: Path) -> None:
+    family = translator(150)
+    family.fit(Pairs.of(PAIRS, TOKENISER, (12, 12)))
+    made = family.translate([source for source, _ in PAIRS])
+    assert sum(one == target for one, (_, target) in zip(made, PAIRS, strict=True)) >= 0.9 * len(PAIRS)
+    right = torch.cat([SOURCE, TARGET], 1)
+    wrong = torch.cat([SOURCE, TARGET.roll(1, 0)], 1)
+    assert float(family.score(right).mean()) < 0.2 < float(family.score(wrong).mean())
+    written = family.write_samples(family.sample(2, condition="uno dos tres"), tmp_path)
+    assert len(written[0].read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_drawing_ends_where_every_text_has_ended() -> None:
+    class Ending:
+        def memory(self, batch: int) -> "Ending":
+            return self
+
+        room = float("inf")
+
+        def __call__(self, ids: Tensor, memory: object = None) -> Tensor:
+            return torch.nn.functional.one_hot(torch.full_like(ids, 3), 5).float() * 100
+
+    out = generate(Ending(), torch.zeros(2, 1, dtype=torch.int64), 9, Sampling(), torch.Generator(), stop=3)
+    assert out.tolist() == [[0, 3], [0, 3]]
+
+
+def test_a_text_that_is_too_long_is_told() -> None:
+    with pytest.raises(DataError, match="this model takes 12"):
+        translator(1).translate(["uno dos tres " * 20])
+
+
+def test_numbers_in_words_are_pairs_and_no_test_number_is_learnt() -> None:
+    split = open_pairs("numbers-en-es")
+    assert isinstance(split.train, Pairs)
+    assert isinstance(split.test, Pairs)
+    assert (len(split.train), len(split.test)) == (20_000, 1_000)
+    assert not set(split.train.sources) & set(split.test.sources)
+    known = dict(zip(split.train.sources, split.train.targets, strict=True))
+    known |= dict(zip(split.test.sources, split.test.targets, strict=True))
+    hundred = [source for source in known if source == "one hundred"]
+    assert all(known[source] == "cien" for source in hundred)
+
+
+@given(st.text("abcáéñ ", min_size=1, max_size=40), st.integers(0, 100))
+def test_slips_come_from_the_seed_and_are_few(text: str, seed: int) -> None:
+    made = with_slips(text, random.Random(seed))
+    assert made == with_slips(text, random.Random(seed))
+    assert with_slips(text, random.Random(seed), share=0.0).translate(str.maketrans("áéñ", "aen")) == text.translate(
+        str.maketrans("áéñ", "aen")
+    )
+
+
+@pytest.mark.parametrize("name", ["numbers-en-en", "numbers-en-fr", "verses-en-pt", "nothing"])
+def test_pairs_that_do_not_exist_are_refused(name: str) -> None:
+    with pytest.raises(DataError, match="numbers-en-es"):
+        open_pairs(name)
+    with pytest.raises(ConfigError, match="pairs"):
+        Translator.preset("cpu", {})
+
+
+def test_chrf_by_hand() -> None:
+    assert chrf(["la casa"], ["la casa"]) == 1
+    assert chrf(["xyz"], ["abc"]) == 0
+    # "ab" against "abc": letters 2/2 and 2/3, pairs 1/1 and 1/2; no longer grams on our side.
+    letters, pairs = 5 * (2 / 3) / (4 + 2 / 3), 5 * 0.5 / (4 + 0.5)
+    assert chrf(["ab"], ["abc"]) == pytest.approx((letters + pairs) / 2)
