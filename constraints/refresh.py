@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 OLDEST_PYTHON = "3.11"
 CUDA = re.compile(r"(nvidia|cuda)-|triton$")
 BUILD = ("pip", "setuptools")
-EXTRAS = ("local", "server", "tune", "plots")
+EXTRAS = ("local", "server", "tune", "plots", "finetune")
 FILES = ("build.txt", "torch.txt", "torch-cuda.txt", "runtime.txt", "dev.txt")
 Pins = dict[str, str]  # name → its block: `name==version ; marker`, then one hash a line
 

@@ -67,12 +67,13 @@ class Translator(Family[TranslatorConfig]):
 
     def score(self, x: Tensor) -> Tensor:
         """Nats per token (N,) of pairs (N, source_length + target_length), source and target side by side."""
-        source, target = x.to(self.device).split([self.config.source_length, self.config.target_length], 1)
+        source, target = torch.split(x.to(self.device), [self.config.source_length, self.config.target_length], 1)
         wanted = target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
         with self.evaluating():
             logits = self.network(source, target[:, :-1])
             surprise = functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
-        return surprise.sum(1) / (wanted >= 0).sum(1)
+        nats: Tensor = surprise.sum(1) / (wanted >= 0).sum(1)
+        return nats
 
     def sample(self, n: int, *, condition: Any = None, generator: torch.Generator | None = None) -> Tensor:
         """`n` drawn targets (n, T) for the source `condition`, a string, by default the configuration's example."""
