@@ -1,6 +1,6 @@
 """Many chunks: how long opening, asking and a small change take, and how much memory ingestion has.
 
-python -m bench.scale 100000 [--folder DIR]
+python -m bench.scale 100000 [--folder DIR] [--embed]      --embed needs the packaged embedder
 """
 
 import argparse
@@ -17,6 +17,7 @@ from index.store_writer import StoreWriter
 from index.types import DEFAULT_COLLECTION, Identity
 from index.writer import IndexWriter
 from ingest.types import Chunk, Document
+from rag import Fuente
 
 _QUESTIONS = 300
 _DOCUMENTS_PER_TRANSACTION = 200
@@ -27,10 +28,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("chunks", type=int)
     parser.add_argument("--folder", type=Path, help="where the index is built and kept; by default it is deleted")
+    parser.add_argument(
+        "--embed", action="store_true", help="also time whole searches, the embedding of the question included"
+    )
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="fuente-bench-"))
     try:
         measure(folder, arguments.chunks)
+        if arguments.embed:
+            _ask_in_full(folder)
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder)
@@ -72,6 +78,17 @@ def _ask(index: Index) -> None:
         ]
         _say(f"ask, {channel}: median", percentile(net, 0.5) * 1e3, "ms")
         _say(f"ask, {channel}: p95", percentile(net, 0.95) * 1e3, "ms")
+
+
+def _ask_in_full(folder: Path) -> None:
+    """Searches from words to hits, with the packaged embedder for the questions."""
+    index = Index(folder, embedder(Fuente.configured().embedder))
+    asked = questions(_QUESTIONS)
+    for text in asked[:20]:
+        index.search(text, 10)
+    times = [seconds(partial(index.search, text, 10)) for text in asked]
+    _say("ask in full: median", percentile(times, 0.5) * 1e3, "ms")
+    _say("ask in full: p95", percentile(times, 0.95) * 1e3, "ms")
 
 
 def _fill(folder: Path, chunks: int) -> None:

@@ -148,3 +148,44 @@ def test_as_retriever_with_a_threshold(store: FuenteVectorStore) -> None:
         search_type="similarity_score_threshold", search_kwargs={"k": 3, "score_threshold": (best + second) / 2}
     )
     assert [document.id for document in retriever.invoke(question)] == ["agua"]
+
+
+ALIKE = {
+    "hierve": "El agua hierve a 100 grados al nivel del mar.",
+    "hervir": "Al nivel del mar el agua empieza a hervir a los 100 grados.",
+    "montaña": "En una montaña alta el agua hierve a menos grados, pues hay menos presión.",
+    "hielo": "El agua se hace hielo a cero grados.",
+}
+BOILING = "¿A cuántos grados hierve el agua al nivel del mar?"
+
+
+def _mmr(store: FuenteVectorStore, lambda_mult: float, k: int = 3, fetch_k: int = 4) -> list[str | None]:
+    found = store.max_marginal_relevance_search(BOILING, k, fetch_k, lambda_mult)
+    return [document.id for document in found]
+
+
+def test_variety_takes_the_place_of_what_says_the_same(store: FuenteVectorStore) -> None:
+    store.add_texts(list(ALIKE.values()), ids=list(ALIKE))
+    by_rank = [document.id for document in store.similarity_search(BOILING, 3)]
+    assert set(by_rank[:2]) == {"hierve", "hervir"}
+    assert _mmr(store, 1.0) == by_rank
+    varied = _mmr(store, 0.0)
+    assert varied[0] == by_rank[0]
+    assert varied[1] not in by_rank[:2]
+    assert len(set(varied)) == 3
+
+
+def test_variety_is_sought_among_the_best_alone(store: FuenteVectorStore) -> None:
+    store.add_texts(list(ALIKE.values()), ids=list(ALIKE))
+    by_rank = [document.id for document in store.similarity_search(BOILING, 4)]
+    assert set(_mmr(store, 0.0, k=2, fetch_k=2)) == set(by_rank[:2])
+    assert _mmr(store, 0.5, k=4, fetch_k=1) == _mmr(store, 0.5, k=4, fetch_k=4)
+    retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 3, "fetch_k": 4, "lambda_mult": 0.0})
+    assert [document.id for document in retriever.invoke(BOILING)] == _mmr(store, 0.0)
+
+
+@pytest.mark.parametrize("lambda_mult", [-0.1, 1.1])
+def test_a_weight_of_variety_out_of_range_is_refused(store: FuenteVectorStore, lambda_mult: float) -> None:
+    store.add_texts(TEXTS)
+    with pytest.raises(ValueError, match="diversity="):
+        _mmr(store, lambda_mult)
