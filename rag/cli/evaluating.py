@@ -9,12 +9,12 @@ from typer.core import TyperGroup
 from rag.cli.library import prepare_missing
 from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
 from rag.cli.progress import count_progress
-from rag.cli.question_sets import Opened, open_set
 from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
 from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, table
 from rag.evaluation.building import QuestionWriter
 from rag.evaluation.curves import curves
+from rag.evaluation.opening import Opened, open_set
 from rag.evaluation.plots import figure_class, write_plots
 from rag.evaluation.report import Report
 from rag.phrases import LANGUAGES
@@ -67,7 +67,7 @@ def run(
         figure_class()  # before hours of work
     fuente = configured(index, retrieval={"k": k, "rerank": rerank})
     prepare_missing(fuente, embedder_only=retrieval_only)
-    opened = open_set(fuente, questions, passages=passages, chunked=chunked)
+    opened = open_set(fuente, questions, tell=notes.print, passages=passages, chunked=chunked)
     with count_progress("searching") as progress:
         report: Report = evaluate_retrieval(
             opened.question_set,

@@ -13,10 +13,10 @@ from index.remembering import RememberingIndex
 from rag.cli.library import prepare_missing
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import count_progress
-from rag.cli.question_sets import Opened, open_set
 from rag.cli.rendering import notes, out, print_json
 from rag.evaluation.bootstrap import IndexArray, Interval
 from rag.evaluation.documents import moved_to
+from rag.evaluation.opening import Opened, open_set
 from rag.evaluation.questions import Question
 from rag.evaluation.ranks import Ranks, searched_ranks
 from rag.evaluation.records import RecordFile, about_set
@@ -52,7 +52,7 @@ def tune(
     toml_editor()
     fuente = configured(index)
     prepare_missing(fuente, embedder_only=True)
-    opened = open_set(fuente, questions, chunked=chunked)
+    opened = open_set(fuente, questions, tell=notes.print, chunked=chunked)
     try:
         tuned = _tuned(opened, _reranks(opened, second_stage), limit, trials, seed)
     except KeyboardInterrupt:

@@ -16,6 +16,8 @@ from rag.evaluation.harness import Harness
 from rag.evaluation.questions import Question, sampled
 from rag.evaluation.ranks import DEPTH, Ranks, searched_ranks
 
+Progress = Callable[[int, int], None]
+
 # Of each way so many searches are timed.
 _TIMED = 40
 DENSE, LEXICAL, FUSED, RERANKED = "dense", "lexical", "fused", "reranked"
@@ -62,7 +64,7 @@ def curves(
     *,
     k: int,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Curves:
     """Measures the answerable `questions` on the index of a harness; recall is at most that of ten passages."""
     configured, depth = harness.index.settings, min(k, DEPTH)
@@ -79,8 +81,8 @@ def curves(
         if harness.index.reranker is not None:
             searched[RERANKED] = (harness.index, harness.index, configured)
         ranks = {
-            way: searched_ranks(one, harness.name, questions, settings, progress)
-            for way, (one, _, settings) in searched.items()
+            way: searched_ranks(one, harness.name, questions, settings, _in_all(progress, number, len(searched)))
+            for number, (way, (one, _, settings)) in enumerate(searched.items())
         }
         times = {way: _milliseconds(one, settings, timed, depth) for way, (_, one, settings) in searched.items()}
     stages = [way for way in (DENSE, LEXICAL, FUSED, RERANKED) if way in ranks]
@@ -91,6 +93,11 @@ def curves(
         channels=_channels(ranks[DENSE], ranks[LEXICAL], depth),
         ways=[WayPoint(way, float((ranks[way] <= depth).mean()), times[way]) for way in ranks],
     )
+
+
+def _in_all(progress: Progress | None, number: int, ways: int) -> Progress | None:
+    """The progress of one of several ways that take as many steps each, as that of all of them."""
+    return progress and (lambda done, total: progress(number * total + done, ways * total))
 
 
 def _first_stages(configured: SearchSettings) -> dict[str, SearchSettings]:

@@ -1,16 +1,16 @@
-"""Opens question sets for the commands that measure."""
+"""Opens question sets over the index that they are asked of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.cli.rendering import notes
 from rag.compose import Fuente
-from rag.evaluation import parallel, read_beir, read_squad
+from rag.evaluation.beir import read_beir
 from rag.evaluation.documents import over_documents
 from rag.evaluation.harness import Harness, over_golds, over_paragraphs
 from rag.evaluation.own import is_own, placed, read_own
 from rag.evaluation.questions import Question, QuestionSet, sampled
+from rag.evaluation.squad import parallel, read_squad
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,17 @@ class Opened:
         return [question for question in drawn if not question.impossible]
 
 
-def open_set(fuente: Fuente, file: Path, *, passages: Path | None = None, chunked: bool = False) -> Opened:
+def open_set(
+    fuente: Fuente,
+    file: Path,
+    *,
+    tell: Callable[[str], None],
+    passages: Path | None = None,
+    chunked: bool = False,
+) -> Opened:
     """A set over the index that was made from, or a public set over an index of its own paragraphs or documents.
+
+    `tell` is given a sentence about what there is to ask.
 
     Raises: EvaluationDataError; ValueError for options that do not go with the set.
     """
@@ -39,11 +48,11 @@ def open_set(fuente: Fuente, file: Path, *, passages: Path | None = None, chunke
         question_set, golds = placed(own, fuente.index, file)
         lost = len(own.question_set.questions) - len(question_set.questions)
         if lost:
-            notes.print(f"{lost} questions are left out: their passages are no longer in the index")
-        notes.print(f"{len(question_set.questions)} questions to {fuente.config.index}")
+            tell(f"{lost} questions are left out: their passages are no longer in the index")
+        tell(f"{len(question_set.questions)} questions to {fuente.config.index}")
         return Opened(question_set, over_golds(fuente, golds), own=True)
     question_set = _read(file, passages)
-    notes.print(f"{len(question_set.paragraphs)} paragraphs, {len(question_set.questions)} questions; indexing")
+    tell(f"{len(question_set.paragraphs)} paragraphs, {len(question_set.questions)} questions; indexing")
     over = over_documents if chunked else over_paragraphs
     harness = over(fuente, question_set, fuente.config.models.cache / "evaluation")
     return Opened(question_set, harness, own=False)
