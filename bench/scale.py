@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.corpus import DIMENSION, embedder, entries, questions
 from bench.measuring import machine, peak_mb, percentile, resident_mb, seconds
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.store_writer import StoreWriter
 from index.types import DEFAULT_COLLECTION, Identity
 from index.writer import IndexWriter

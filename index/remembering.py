@@ -17,7 +17,8 @@ from index.generation import Generation
 from index.lexical import LexicalIndex, Places
 from index.rerank import Candidate, Reranker, Scores
 from index.schema import StoredChunk
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.store import Store
 
 

@@ -1,77 +1,34 @@
 """Questions become ranked chunks: dense and lexical channels, fused, and the best of them compared anew."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from index.channels import ranked_by_channels
 from index.embedder import Embedder, Vectors
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
 from index.explanation import Explanation, Way, expected_passages
 from index.filters import Filter
-from index.fusion import mixed, reciprocal_ranks, standardised
+from index.fusion import standardised
 from index.generation import Generation, open_current
 from index.manifest import current_number
 from index.ranking import Asked, Ranked, Ranking
 from index.rerank import Candidate, Reranker
-from index.selection import Selection, Taken
+from index.selection import Taken
+from index.settings import SearchSettings
 from index.store import Store, embedded_text
 from index.types import Channel, Hit, SourceInfo
 from ingest.types import Document
-
-Fusion = Literal["mix", "rrf"]
 
 # What the share of the question's words weighs against the cosine in deviations, in saying which chunks are promising.
 # Chosen on half of the questions of five sets: of squad-es's the 20 most promising hold the right one of 99.2 %.
 _COVERAGE = 4.4
 # Hits read from the store at once, where more are needed than were compared.
 _BATCH = 20
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSettings:
-    """How channels are combined: `channel` to use, `fusion` of the two, weight of the dense one.
-
-    `candidates` of each channel are fused. Where there is a second stage, the `rerank_candidates` most promising go to
-    it, unless the first leads by `rerank_margin` deviations of the cosine.
-    Of what is ranked then, `collapse`, `diversity`, `per_source` and `pool` say what is taken, as in `Selection`.
-
-    Raises: ValueError for an unknown mode or a value out of range.
-    """
-
-    channel: Channel = "fused"
-    fusion: Fusion = "mix"
-    dense_weight: float = 0.7
-    candidates: int = 100
-    rerank_candidates: int = 20
-    rerank_margin: float = 1.5
-    collapse: bool = True
-    diversity: float = 0.0
-    per_source: int = 0
-    pool: int = 20
-
-    @property
-    def selection(self) -> Selection:
-        """What is taken of a ranking."""
-        return Selection(self.collapse, self.diversity, self.per_source, self.pool)
-
-    def __post_init__(self) -> None:
-        for name, known in (("channel", get_args(Channel)), ("fusion", get_args(Fusion))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
-        if not 0.0 <= self.dense_weight <= 1.0:
-            raise ValueError(f"dense_weight={self.dense_weight} must lie in [0, 1]")
-        for name in ("candidates", "rerank_candidates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        if not self.rerank_margin > 0.0:
-            raise ValueError(f"rerank_margin={self.rerank_margin} must be above 0")
-        _ = self.selection  # it checks its own
 
 
 class Index:
@@ -121,10 +78,24 @@ class Index:
         self._generation.close()
 
     def search(
-        self, question: str, k: int, *, settings: SearchSettings | None = None, where: Filter | None = None
+        self,
+        question: str,
+        k: int,
+        *,
+        settings: SearchSettings | None = None,
+        where: Filter | None = None,
+        passage: str | None = None,
     ) -> list[Hit]:
-        """The `k` best chunks for a question, best first, out of those that meet the filter."""
-        return self.search_many([question], k, settings=settings, where=where)[0]
+        """The `k` best chunks for a question, best first, out of those that meet the filter.
+
+        A `passage` that might answer it is meant as well: the dense channel goes by the mean of both vectors.
+        """
+        _positive(k)
+        if not len(self.generation.ids):
+            return []
+        chosen = settings or self.settings
+        (asked,) = self._asked([question], where, passage)
+        return self._answered(asked, k, chosen)[0].hits
 
     def search_many(
         self,
@@ -149,6 +120,7 @@ class Index:
         settings: SearchSettings | None = None,
         where: Filter | None = None,
         expect: str | None = None,
+        passage: str | None = None,
     ) -> Explanation:
         """How `search` finds its hits, and what becomes of the passages that are `expected`.
 
@@ -159,7 +131,7 @@ class Index:
         """
         _positive(k)
         chosen = settings or self.settings
-        (asked,) = self._asked([question], where)
+        (asked,) = self._asked([question], where, passage)
         if not len(asked.generation.ids):
             raise ValueError(f"{self.folder} holds no passages. Run `fuente ingest PATH` first")
         taken, ranked = self._answered(asked, k, chosen)
@@ -206,9 +178,12 @@ class Index:
         generation = self.generation
         return self._store.collections(generation.number)
 
-    def _asked(self, questions: Sequence[str], where: Filter | None) -> list[Asked]:
+    def _asked(self, questions: Sequence[str], where: Filter | None, passage: str | None = None) -> list[Asked]:
         generation = self.generation
         vectors = self.embedder.encode_queries(questions)  # (Q, D)
+        if passage:
+            vectors = vectors + self.embedder.encode_passages([passage])
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         allowed = generation.mask(where, self._store) if where else None
         pairs = zip(questions, vectors, strict=True)
         return [Asked(question, vector, generation, where, allowed) for question, vector in pairs]
@@ -242,7 +217,7 @@ class Index:
     def _ranked(self, asked: Asked, k: int, width: int, settings: SearchSettings) -> Ranked:
         """What the channels put forward, `width` each, in the order in which it is to be taken."""
         generation = asked.generation
-        ranking = _rank(generation, asked.question, asked.vector, width, settings, asked.allowed)
+        ranking = ranked_by_channels(asked, width, settings)
         if self.reranker is None or not len(ranking.positions):
             order = np.arange(len(ranking.positions))
             return Ranked(ranking, order, self._hits(asked, ranking.at(order[:k]), settings.channel))
@@ -345,52 +320,3 @@ def _is_close(promise: Vectors, margin: float) -> bool:
     Where it is not, the first is right on xquad.es as often with a second stage as without, which is the dear one.
     """
     return len(promise) > 1 and float(promise[0] - promise[1]) < margin
-
-
-def _rank(
-    generation: Generation,
-    question: str,
-    vector: Vectors,
-    k: int,
-    settings: SearchSettings,
-    allowed: NDArray[np.bool_] | None,
-) -> Ranking:
-    """All that the channels put forward, best first."""
-    width = max(k, settings.candidates)
-    lexical_all = generation.lexical.scores(question)
-    channels = []
-    if settings.channel != "lexical":
-        nearest = generation.dense.search(vector[None, :], width, allowed)[1][0]
-        channels.append(nearest[nearest >= 0])
-    if settings.channel != "dense":
-        channels.append(_top(lexical_all if allowed is None else np.where(allowed, lexical_all, 0), width))
-    positions = np.unique(np.concatenate(channels))
-    dense = generation.dense.similarities(vector, positions)
-    lexical = lexical_all[positions]
-    if settings.channel == "fused":
-        background = generation.background @ vector  # (B,)
-        scores = _fused(dense, lexical, background, lexical_all, settings)
-    else:
-        scores = dense if settings.channel == "dense" else lexical
-    order = np.lexsort((generation.ids[positions], -scores))
-    return Ranking(positions[order], scores[order], dense[order], lexical[order])
-
-
-def _fused(
-    dense: Vectors, lexical: Vectors, dense_background: Vectors, lexical_background: Vectors, settings: SearchSettings
-) -> Vectors:
-    if settings.fusion == "mix":
-        return mixed(
-            standardised(dense, dense_background), standardised(lexical, lexical_background), settings.dense_weight
-        )
-    by_words = np.argsort(-lexical, kind="stable")
-    # What shares no word with the question has no rank in that channel.
-    return reciprocal_ranks([np.argsort(-dense, kind="stable"), by_words[lexical[by_words] > 0]], len(dense))
-
-
-def _top(scores: Vectors, k: int) -> NDArray[np.int64]:
-    """Positions of the k best positive scores, best first; ties by position."""
-    positions = np.flatnonzero(scores > 0)
-    if positions.size > k:
-        positions = positions[np.argpartition(-scores[positions], k - 1)[:k]]
-    return positions[np.lexsort((positions, -scores[positions]))]

@@ -15,7 +15,8 @@ from index.embedder import Embedder, prefixes_of
 from index.errors import IndexDamagedError, IndexOutdatedError
 from index.late_interaction import LateInteraction
 from index.rerank import Reranker
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import DEFAULT_COLLECTION, Hit, Identity, SyncProgress, SyncReport, check_collection
 from index.writer import IndexWriter
 from ingest.chunking import Chunker
@@ -26,6 +27,7 @@ from rag.answerer import Answerer
 from rag.close_calls import CloseCalls
 from rag.config import Config, load_config
 from rag.errors import ConfigurationError
+from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
 from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
@@ -108,7 +110,12 @@ class Fuente:
     def retriever_over(self, index: Index) -> Retriever:
         """Passages of any index, as many and as long as configured."""
         section = self.config.retrieval
-        return Retriever(index=index, k=section.k, surroundings_tokens=section.surroundings_tokens)
+        expander = None
+        if section.hypothetical or section.decompose:
+            expander = QueryExpander(
+                lambda: self.generator, hypothetical=section.hypothetical, decompose=section.decompose
+            )
+        return Retriever(index=index, k=section.k, expander=expander, surroundings_tokens=section.surroundings_tokens)
 
     @cached_property
     def generator(self) -> Generator:
@@ -235,7 +242,7 @@ class Fuente:
         skipped: list[Path] = []
         # The index may lie among the documents: its own JSON files are none of them, the uploads below it are.
         index = named_path(self.config.index)
-        generated = str(index / "gen-")
+        generated = (str(index / "gen-"), str(questions_folder(index)))
         files = [path for path in discover(given, on_skip=skipped.append) if not str(path).startswith(generated)]
         left_out = [str(path) for path in skipped if not path.is_relative_to(index)]
         report = progress or (lambda _: None)
@@ -369,6 +376,11 @@ class Fuente:
             chunk_tokens=section.chunk_tokens,
             min_chunk_tokens=section.min_chunk_tokens,
         )
+
+
+def questions_folder(index: Path) -> Path:
+    """Where question sets about the documents of an index are kept; they are no documents."""
+    return index / "questions"
 
 
 def named_path(path: str | Path) -> Path:

@@ -104,6 +104,10 @@ class RetrievalConfig(_Section):
     """How much being unlike the passages before it counts against the rank (MMR); 0 is off."""
     per_source: int = Field(default=0, ge=0)
     """Most passages of one document; 0 is no limit."""
+    hypothetical: bool = False
+    """Whether the generator first writes a passage that might answer, and this is searched as well (HyDE)."""
+    decompose: bool = False
+    """Whether the generator divides a question that asks for several things, and each part is searched."""
     surroundings_tokens: int = Field(default=0, ge=0, le=4096)
     """Passages are read with whole sentences around them, up to so many tokens together; 0 reads them as they are."""
 

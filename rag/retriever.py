@@ -1,7 +1,9 @@
 """Questions in, passages out; also as a LangChain retriever."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from pydantic import ConfigDict, Field
 
 from index.explanation import Explanation
 from index.filters import Filter
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Hit
+from rag.expansion import QueryExpander
 from rag.surroundings import with_surroundings
 
 
@@ -37,6 +41,8 @@ class Retriever(BaseRetriever):
     """How much variety counts against the rank, 0 for not at all; None for what the index is configured with."""
     per_source: int | None = Field(default=None, ge=0)
     """Most passages of one document, 0 for no limit; None for what the index is configured with."""
+    expander: QueryExpander | None = Field(default=None, exclude=True)
+    """Writes what else is searched: a passage that might answer, and the parts of a compound question."""
     surroundings_tokens: int = Field(default=0, ge=0)
     """Passages come with whole sentences around them, up to so many tokens together; 0 for as they were cut."""
 
@@ -78,8 +84,21 @@ class Retriever(BaseRetriever):
 
     def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> list[Hit]:
         """The `k` best passages of the documents that meet the filter, best first."""
-        chosen = self.where if where is None else where
-        return self.read(self.index.search(question, self.k if k is None else k, settings=self.settings, where=chosen))
+        wanted, chosen = self.k if k is None else k, self.where if where is None else where
+        if self.expander is None:
+            return self.read(self.index.search(question, wanted, settings=self.settings, where=chosen))
+        found = [
+            self.index.search(asked, wanted, settings=self.settings, where=chosen, passage=self.expander.passage(asked))
+            for asked in (*self.expander.parts(question), question)
+        ]
+        return self.read(_in_turns(found, wanted))
+
+    def search_many(self, questions: Sequence[str], k: int) -> list[list[Hit]]:
+        """The `k` best passages for each question."""
+        if self.expander is not None:
+            return [self.search(question, k=k) for question in questions]
+        found = self.index.search_many(questions, k, settings=self.settings, where=self.where)
+        return list(map(self.read, found))
 
     def read(self, hits: list[Hit]) -> list[Hit]:
         """The hits as they are given out: with their surroundings where these are wanted."""
@@ -93,10 +112,16 @@ class Retriever(BaseRetriever):
     ) -> Explanation:
         """How `search` finds its passages; `expect`, words of a passage or a source, also says why those were missed.
 
+        Of a compound question, the parts are not explained.
+
         Raises: ValueError for an expectation that no passage meets, or an index without passages.
         """
         chosen = self.where if where is None else where
-        return self.index.explain(question, self.k if k is None else k, where=chosen, expect=expect)
+        wanted = self.k if k is None else k
+        passage = self.expander.passage(question) if self.expander else None
+        return self.index.explain(
+            question, wanted, settings=self.settings, where=chosen, expect=expect, passage=passage
+        )
 
     def _get_relevant_documents(
         self,
@@ -118,6 +143,16 @@ class Retriever(BaseRetriever):
     ) -> list[LangChainDocument]:
         call = partial(self._get_relevant_documents, query, run_manager=run_manager.get_sync(), k=k, where=where)
         return await run_in_executor(None, call)
+
+
+def _in_turns(found: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
+    """The `k` best of several searches, one of each in turn, and none twice."""
+    kept: dict[int, Hit] = {}
+    for row in zip_longest(*found):
+        for hit in row:
+            if hit is not None:
+                kept.setdefault(hit.chunk.id, hit)
+    return [replace(hit, rank=rank) for rank, hit in enumerate(list(kept.values())[:k], 1)]
 
 
 def as_langchain(hit: Hit) -> LangChainDocument:

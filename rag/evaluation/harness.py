@@ -41,8 +41,8 @@ class Harness:
 
     def search(self, questions: Sequence[Question], depth: int = 10) -> list[list[str]]:
         """Ids for each question, best first."""
-        found = self.index.search_many([question.text for question in questions], depth)
-        found = list(map(self.fuente.retriever_over(self.index).read, found))
+        retriever = self.fuente.retriever_over(self.index)
+        found = retriever.search_many([question.text for question in questions], depth)
         return [[self.name(question, hit) for hit in hits] for question, hits in zip(questions, found, strict=True)]
 
     def answering(self) -> Callable[[Question], AnswerRecord]:

@@ -15,7 +15,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from index.embedder import Embedder
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Identity, SyncReport
 from index.writer import IndexWriter
 from ingest.chunking import Chunker

@@ -25,7 +25,7 @@ from index.errors import ArchiveError, IndexDamagedError, IndexMismatchError, In
 from index.integrity import verify
 from index.manifest import current_number
 from index.schema import SCHEMA_VERSION
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from index.store import Store
 from index.types import SyncProgress
 from index.writer import IndexWriter

@@ -7,7 +7,8 @@ import pytest
 
 from index.explanation import Explained, Explanation
 from index.filters import Filter
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from tests.index.library import TEXTS, Library
 
 QUESTION = "pescado fresco del puerto"

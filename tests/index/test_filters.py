@@ -13,7 +13,8 @@ import pytest
 
 from index import shards
 from index.filters import Filter
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Channel, check_collection
 from ingest.types import Document
 from tests.index.library import Library

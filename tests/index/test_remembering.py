@@ -11,7 +11,8 @@ import pytest
 from index.filters import Filter
 from index.remembering import RememberingIndex
 from index.rerank import Candidate, Scores
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from tests.index.library import Library
 
 WORDS = ("mar", "sal", "vela", "faro", "roca", "ola", "red", "proa", "ancla", "brisa", "niebla", "duna", "bote")

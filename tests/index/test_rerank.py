@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from index.rerank import Candidate, Reranker, Scores
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Hit
 from tests.index.library import TEXTS, Library
 

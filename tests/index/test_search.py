@@ -10,7 +10,8 @@ import pytest
 from index.errors import IndexMismatchError, IndexNotFoundError
 from index.fusion import mixed, standardised
 from index.manifest import current_number
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from tests.index.library import TEXTS, HashedModel, Library, found
 
 

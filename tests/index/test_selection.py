@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.search import Index, SearchSettings
+from index.search import Index
 from index.selection import Selection, Taken
+from index.settings import SearchSettings
 from index.types import Hit
 from ingest.types import Chunk
 from tests.index.library import Library

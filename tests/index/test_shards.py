@@ -11,7 +11,7 @@ from index.dense import inverted_shard
 from index.generation import open_current
 from index.manifest import current_number, folder_name
 from index.planning import inverted_plan
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from index.store import EVERYTHING
 from tests.index.library import TEXTS, Library, found
 

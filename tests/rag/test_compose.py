@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from ingest.errors import UnreadableFileError
 from models import ModelError
 from rag.compose import Fuente, named_path

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from rag.cli import app
 from rag.errors import ConfigurationError
 from rag.evaluation.bootstrap import IndexArray

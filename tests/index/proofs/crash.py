@@ -31,7 +31,8 @@ import index.shards
 import index.writer
 from index.errors import IndexNotFoundError
 from index.integrity import examine, verify
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import SyncProgress
 from tests.index.library import HashedModel, Library, read
 

@@ -30,7 +30,8 @@ import pytest
 from numpy.typing import NDArray
 
 from index.errors import IndexBusyError
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Channel
 from ingest.types import Document
 from tests.index.library import HashedModel, Library, read

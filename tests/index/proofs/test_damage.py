@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from index.errors import IndexNotFoundError, StoreError
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from index.types import Channel
 from ingest.types import Document
 from tests.index.library import Library, read

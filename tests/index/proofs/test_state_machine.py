@@ -36,7 +36,8 @@ from hypothesis.stateful import (
 from numpy.typing import NDArray
 
 from index.errors import IndexMismatchError, IndexNotFoundError, UnknownSourceError
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Channel, Hit, SyncProgress
 from index.writer import IndexWriter
 from ingest.types import Document
