@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from index.remembering import RememberingIndex
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from rag.evaluation.bootstrap import bootstrap_mean
 from rag.evaluation.harness import Harness
 from rag.evaluation.questions import Question, sampled

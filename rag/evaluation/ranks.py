@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from index.search import Index, SearchSettings
+from index.search import Index
+from index.settings import SearchSettings
 from index.types import Hit
 from rag.evaluation.questions import Question
 

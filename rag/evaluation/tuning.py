@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from rag.evaluation.bootstrap import FloatArray, IndexArray, Interval, bootstrap_mean
 from rag.evaluation.errors import ExtraMissingError, TooFewQuestionsError
 from rag.evaluation.questions import Question, QuestionSet, sampled
