@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import chat, documents, state
+from ui import chat, documents, evaluation, state
 from ui.library import Library
 from ui.problems import EXPECTED, problem
 from ui.safe import block, span
@@ -40,7 +40,8 @@ def _navigation(texts: Texts) -> st.Page:
     chat_page = st.Page(chat.page, title=texts.chat, icon=":material/forum:", url_path="ask", default=True)
     documents_page = st.Page(documents.page, title=texts.documents, icon=":material/folder_open:", url_path="documents")
     st.session_state["documents_page"] = documents_page
-    return st.navigation([chat_page, documents_page])
+    evaluation_page = st.Page(evaluation.page, title=texts.evaluation, icon=":material/speed:", url_path="evaluation")
+    return st.navigation([chat_page, documents_page, evaluation_page])
 
 
 def _settings(library: Library, texts: Texts) -> None:

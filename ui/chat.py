@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
 from rag import Answer
 from rag.phrases import phrases
 from ui import state
+from ui.explain import reasons_html
 from ui.jobs import AnswerJob
 from ui.library import Library
 from ui.problems import EXPECTED, notice, problem
@@ -45,7 +47,13 @@ def page() -> None:
         if _is_narrow_refusal(turns[-1]):
             icon = ":material/zoom_out_map:"
             st.button(texts.ask_everything, key="everything", icon=icon, on_click=_ask_everything, args=(library,))
-        st.button(texts.new_conversation, key="clear", icon=":material/refresh:", type="tertiary", on_click=turns.clear)
+        with st.container(horizontal=True):
+            if turns[-1].reply:
+                _why_button(turns[-1], texts)
+            icon = ":material/refresh:"
+            st.button(texts.new_conversation, key="clear", icon=icon, type="tertiary", on_click=turns.clear)
+        if st.session_state.get("explained") == turns[-1].number:
+            _why(library, turns[-1], texts)
     _ask_box(library, texts)
 
 
@@ -54,6 +62,31 @@ def _first_steps(texts: Texts) -> None:
     show(block("fu-hero", tag("h1", texts.first_title), tag("p", texts.first_hint), tag("ol", *steps)))
     if st.button(texts.add_documents, type="primary", icon=":material/add:"):
         st.switch_page(st.session_state["documents_page"])
+
+
+def _why_button(turn: AnswerJob, texts: Texts) -> None:
+    shown = st.session_state.get("explained") == turn.number
+    st.button(
+        texts.why_hide if shown else texts.why,
+        key="why",
+        icon=":material/account_tree:",
+        type="tertiary",
+        on_click=partial(st.session_state.__setitem__, "explained", None if shown else turn.number),
+    )
+
+
+def _why(library: Library, turn: AnswerJob, texts: Texts) -> None:
+    """The reasons of the last answer, worked out once."""
+    known = st.session_state.get("reasons")
+    if known is None or known[0] is not turn:
+        try:
+            with st.spinner(texts.why_searching):
+                known = (turn, library.explain(turn))
+        except EXPECTED as error:
+            show(problem(error, texts))
+            return
+        st.session_state["reasons"] = known
+    show(reasons_html(known[1], texts))
 
 
 def _ask_box(library: Library, texts: Texts) -> None:

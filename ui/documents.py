@@ -1,6 +1,6 @@
 """The documents page: adding files and watching them being read, above the shelf of what is there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -107,13 +107,15 @@ def _live_ingest() -> None:
         st.rerun()
     pace = job.pace
     st.progress(pace.fraction if pace else 0.0)
-    show(_pace_html(pace, texts))
+    words = {"embed": texts.ingest_embedding, "publish": texts.ingest_publishing}
+    show(pace_html(pace, words, texts, otherwise=texts.ingest_reading))
 
 
-def _pace_html(pace: Pace | None, texts: Texts) -> Html:
+def pace_html(pace: Pace | None, stages: Mapping[str, str], texts: Texts, otherwise: str = "") -> Html:
+    """What is being done, in the words for its stage, how fast and how long still."""
     if pace is None:
         return block("fu-status", span("fu-pulse"), texts.ingest_starting, role="status")
-    words = {"embed": texts.ingest_embedding, "publish": texts.ingest_publishing}.get(pace.stage, texts.ingest_reading)
+    words = stages.get(pace.stage, otherwise)
     parts = [words.format(done=grouped(pace.done), total=grouped(pace.total))]
     if pace.rate is not None and pace.left_s is not None:
         parts.append(texts.ingest_rate.format(rate=decimal(pace.rate, texts, places=1)))

@@ -6,6 +6,7 @@ written to by its own thread only; pages read it.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Literal
@@ -13,6 +14,8 @@ from typing import Literal
 from index.filters import Filter
 from index.types import Failure, SyncProgress, SyncReport
 from rag import Answer, Conversation, Sampling
+from rag.evaluation.building import Built
+from rag.evaluation.curves import Curves
 from rag.types import Draft, Finished, Retrieved, Rewritten, TextDelta
 from rag.types import Event as AnswerEvent
 from ui.problems import EXPECTED
@@ -146,22 +149,32 @@ class Pace:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
-class IngestJob(Job):
-    """An ingestion; `unsaved` are uploads that did not even reach the disk."""
+class PacedJob(Job):
+    """Work that tells how far it is, and that the reader can stop."""
 
-    def __init__(self, unsaved: Sequence[Failure] = ()) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.unsaved = tuple(unsaved)
-        self.report: SyncReport | None = None
+        self.cancel = Event()
         self._progress: SyncProgress | None = None
         self._stage_began = 0.0
         self._stage_first = 0
 
     def advance(self, progress: SyncProgress) -> None:
-        """Takes note of progress."""
+        """Takes note of progress. Raises: Stopped once the reader stopped the work."""
+        if self.stopped:
+            raise Stopped
         if self._progress is None or self._progress.stage != progress.stage:
             self._stage_began, self._stage_first = time.monotonic(), progress.done
         self._progress = progress
+
+    def stop(self) -> None:
+        """Ends the work at its next step."""
+        self.cancel.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the reader stopped it."""
+        return self.cancel.is_set()
 
     @property
     def pace(self) -> Pace | None:
@@ -173,3 +186,37 @@ class IngestJob(Job):
         rate = made / seconds if made > 0 and seconds > 0.5 else None
         left = (now.total - now.done) / rate if rate else None
         return Pace(now.stage, now.done, now.total, now.source, rate, left)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        with suppress(Stopped):
+            super()._run(work)
+
+
+class Stopped(Exception):
+    """The reader stopped what a job was doing."""
+
+
+class IngestJob(PacedJob):
+    """An ingestion; `unsaved` are uploads that did not even reach the disk."""
+
+    def __init__(self, unsaved: Sequence[Failure] = ()) -> None:
+        super().__init__()
+        self.unsaved = tuple(unsaved)
+        self.report: SyncReport | None = None
+
+
+class MeasureJob(PacedJob):
+    """A measurement of search on a question set; `curves` is what it found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.curves: Curves | None = None
+
+
+class QuestionsJob(PacedJob):
+    """The writing of a question set into a file; `built` says how many questions it has."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+        self.built: Built | None = None

@@ -1,6 +1,8 @@
 """One process's hold on the application: models are loaded once, and one answer is written at a time."""
 
+import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
@@ -8,10 +10,20 @@ import models
 from index.embedder import Embedder
 from index.manifest import current_number
 from index.search import Index
-from index.types import DEFAULT_COLLECTION, Failure, SourceInfo
+from index.types import DEFAULT_COLLECTION, Failure, SourceInfo, SyncProgress
 from rag import Answerer, Config, Fuente
-from ui.jobs import AnswerJob, IngestJob, Job, Settings
+from rag.compose import questions_folder
+from rag.evaluation.building import QuestionWriter
+from rag.evaluation.curves import curves
+from rag.evaluation.opening import open_set
+from ui.explain import Reasons
+from ui.jobs import AnswerJob, IngestJob, Job, MeasureJob, QuestionsJob, Settings
 from ui.uploads import is_upload, uploads_folder
+
+# Of the questions that are drawn; the same set gives the same figures.
+_SEED = 0
+
+_log = logging.getLogger(__name__)
 
 OpenFuente = Callable[[Config, Embedder | None], Fuente]
 
@@ -91,6 +103,19 @@ class Library:
         job.start(lambda: self._answer(job))
         return job
 
+    def explain(self, job: AnswerJob) -> Reasons:
+        """Why the passages of an answer were found, and what of them the model was given to read.
+
+        Raises: errors of models and of the index.
+        """
+        reply, settings = job.reply, job.settings
+        question = reply.answer.standalone_question if reply else job.question
+        self._index()  # which may have to be opened first
+        retriever = self._fuente.retriever
+        explanation = retriever.explain(question, k=settings.k, where=settings.where)
+        hits = retriever.read([each.hit for each in explanation.taken])
+        return Reasons(explanation, self._fuente.packing(question, hits))
+
     def ingest(self, unsaved: Sequence[Failure] = (), *, collection: str = DEFAULT_COLLECTION) -> IngestJob:
         """The job that brings a collection up to date with its uploads."""
         job = IngestJob(unsaved)
@@ -101,6 +126,55 @@ class Library:
                 folder = self.uploads(collection)
                 folder.mkdir(parents=True, exist_ok=True)
                 job.report = self._fuente.ingest([folder], collection=collection, progress=job.advance)
+
+        job.start(work)
+        return job
+
+    @property
+    def questions_folder(self) -> Path:
+        """Where question sets are kept."""
+        return questions_folder(self.config.index.absolute())
+
+    def question_sets(self) -> list[Path]:
+        """The question sets that there are, the newest first."""
+        folder = self.questions_folder
+        found = folder.glob("*.json") if folder.is_dir() else ()
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def measure(self, file: Path, limit: int) -> MeasureJob:
+        """The job that measures search on `limit` questions of a set, or on all when there are fewer."""
+        job = MeasureJob()
+
+        def work() -> None:
+            job.advance(SyncProgress("open", 0, 0, file.name))
+            self._index()  # which may have to be opened first
+            opened = open_set(self._fuente, file, tell=_log.info)
+            questions = opened.answerable(limit, _SEED)
+            job.curves = curves(
+                opened.harness,
+                questions,
+                k=self.config.retrieval.k,
+                seed=_SEED,
+                progress=lambda done, total: job.advance(SyncProgress("search", done, total)),
+            )
+
+        job.start(work)
+        return job
+
+    def write_questions(self, count: int) -> QuestionsJob:
+        """The job that has the model write questions about the documents; answers wait until it is done."""
+        file = self.questions_folder / f"{datetime.now():%Y-%m-%d %H-%M-%S}.json"
+        job = QuestionsJob(str(file))
+
+        def work() -> None:
+            job.advance(SyncProgress("open", 0, 0, file.name))
+            with self._answering:
+                _, index = self._answerer(self.generator)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                writer = QuestionWriter(index, self._fuente.generator, seed=_SEED)
+                job.built = writer.build(
+                    file, count, progress=lambda done, total: job.advance(SyncProgress("write", done, total))
+                )
 
         job.start(work)
         return job

@@ -12,6 +12,7 @@ from index.errors import (
 from ingest.errors import IngestError
 from models.errors import MissingDependencyError, ModelError, NotPreparedError
 from rag.errors import ConfigurationError, RagError
+from rag.evaluation.errors import EvaluationError
 from ui.safe import Html, block, span, tag
 from ui.texts import Texts
 
@@ -27,6 +28,7 @@ _KINDS: tuple[tuple[type[Exception], _Explain], ...] = (
     (IndexBusyError, lambda t: (t.problem_busy, t.problem_busy_mend)),
     (ModelError, lambda t: (t.problem_model, "")),
     (ConfigurationError, lambda t: (t.problem_configuration, "")),
+    (EvaluationError, lambda t: (t.problem_questions, "")),
     (RagError, lambda t: (t.problem_generation, t.problem_generation_mend)),
     (IngestError, lambda t: (t.problem_files, "")),
     (OSError, lambda t: (t.problem_files, "")),

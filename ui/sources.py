@@ -104,7 +104,7 @@ def nearest_html(hits: Sequence[Hit], texts: Texts) -> Html:
             tag(
                 "summary",
                 span("fu-number fu-number-quiet", str(hit.rank)),
-                span("fu-heading", name(file_name(hit.source)), span("fu-where", _hit_where(hit, texts))),
+                span("fu-heading", name(file_name(hit.source)), span("fu-where", hit_where(hit, texts))),
                 span("fu-teaser", " ".join(hit.chunk.text[:_CONTEXT_CHARACTERS].split())),
             ),
             tag("blockquote", flowing(hit.chunk.text, hit.source), class_="fu-passage"),
@@ -139,7 +139,7 @@ def _passage(hit: Hit, texts: Texts) -> Html:
             "fu-hit-head",
             span("fu-rank", texts.rank.format(number=hit.rank)),
             name(file_name(hit.source)),
-            span("fu-where", _hit_where(hit, texts)),
+            span("fu-where", hit_where(hit, texts)),
         ),
         block("fu-scores", scores),
         block("fu-passage", flowing(hit.chunk.text, hit.source)),
@@ -151,7 +151,8 @@ def flowing(text: str, path: str) -> str:
     return _LINE_BREAK.sub(" ", text) if PurePath(path).suffix.lower() in _PROSE else text
 
 
-def _hit_where(hit: Hit, texts: Texts) -> str:
+def hit_where(hit: Hit, texts: Texts) -> str:
+    """Page and titles of a passage."""
     return _where(hit.chunk.page, hit.chunk.headings, texts)
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from index.embedder import Embedder
 from rag import Config, Fuente, Sampling, load_config
-from ui.jobs import AnswerJob, IngestJob, Settings
+from ui.jobs import AnswerJob, IngestJob, MeasureJob, QuestionsJob, Settings
 from ui.library import Library
 from ui.scope import chosen_scope
 from ui.texts import TEXTS, Texts, language_of
@@ -51,6 +51,12 @@ def turns() -> list[AnswerJob]:
 def ingest_job() -> IngestJob | None:
     """The visitor's last ingestion."""
     job: IngestJob | None = st.session_state.get("ingest_job")
+    return job
+
+
+def evaluation_job() -> MeasureJob | QuestionsJob | None:
+    """The visitor's last measurement, or writing of questions."""
+    job: MeasureJob | QuestionsJob | None = st.session_state.get("evaluation_job")
     return job
 
 

@@ -66,6 +66,29 @@ class Texts:
     score: str
     meaning: str
     words: str
+    why: str
+    why_hide: str
+    why_searching: str
+    why_searched: str
+    why_candidates: str
+    why_compared: str
+    why_found: str
+    why_read: str
+    why_dense: str
+    why_lexical: str
+    why_fused: str
+    why_reranked: str
+    why_in_prompt: str
+    why_no_room: str
+    why_lost_filter: str
+    why_lost_channels: str
+    why_lost_shortlist: str
+    why_lost_first_stage: str
+    why_lost_second_stage: str
+    why_lost_duplicate: str
+    why_lost_per_source: str
+    why_lost_diversity: str
+    why_budget: str
     confidence: str
     seconds: str
     decimal: str
@@ -108,6 +131,52 @@ class Texts:
     rule_memory: str
     rule_crash: str
     rule_bomb: str
+    evaluation: str
+    eval_hint: str
+    eval_none_yet: str
+    eval_set: str
+    eval_limit: str
+    eval_limit_help: str
+    eval_measure: str
+    eval_write: str
+    eval_write_help: str
+    eval_count: str
+    eval_write_begin: str
+    eval_written: str
+    eval_upload: str
+    eval_upload_help: str
+    eval_upload_add: str
+    eval_opening: str
+    eval_searching: str
+    eval_writing: str
+    eval_stopping: str
+    eval_first: str
+    eval_among: str
+    eval_time: str
+    eval_interval: str
+    eval_on: str
+    eval_recall_title: str
+    eval_recall_help: str
+    eval_channels_title: str
+    eval_channels_help: str
+    eval_latency_title: str
+    eval_latency_help: str
+    eval_axis_k: str
+    eval_axis_ms: str
+    eval_found: str
+    eval_found_by: str
+    eval_questions: str
+    eval_way: str
+    eval_dense: str
+    eval_lexical: str
+    eval_fused: str
+    eval_reranked: str
+    eval_both: str
+    eval_dense_only: str
+    eval_lexical_only: str
+    eval_none: str
+    eval_download: str
+
     library_title: str
     library_empty: str
     library_filter: str
@@ -146,6 +215,7 @@ class Texts:
     problem_generation: str
     problem_generation_mend: str
     problem_files: str
+    problem_questions: str
 
     def count(self, number: int, noun: str) -> str:
         """A number with its noun, such as "3 passages"; `noun` names a pair of fields."""
