@@ -17,6 +17,7 @@ from rag.cli.rendering import notes, out, print_json
 from rag.evaluation.bootstrap import IndexArray, Interval
 from rag.evaluation.documents import moved_to
 from rag.evaluation.opening import Opened, open_set
+from rag.evaluation.plots import figure_class, write_tuning_plots
 from rag.evaluation.questions import Question
 from rag.evaluation.ranks import Ranks, searched_ranks
 from rag.evaluation.records import RecordFile, about_set
@@ -45,11 +46,14 @@ def tune(
     output: Annotated[Path, typer.Option(help="Configuration file whose keys are set.")] = Path("fuente.toml"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write although the gain is not beyond doubt.")] = False,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw the trials and the gain here.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Search better settings of retrieval on half of the questions; write them if the other half finds more."""
     optimiser()
     toml_editor()
+    if plots:
+        figure_class()  # before hours of work
     fuente = configured(index)
     prepare_missing(fuente, embedder_only=True)
     opened = open_set(fuente, questions, tell=notes.print, chunked=chunked)
@@ -58,6 +62,8 @@ def tune(
     except KeyboardInterrupt:
         notes.print("interrupted; the same command goes on from here")
         raise typer.Exit(130) from None
+    if plots:
+        notes.print("wrote " + ", ".join(map(str, write_tuning_plots(tuned, plots))))
     before, after = with_keys(output, {"retrieval": tuned.changes()})
     written = bool(tuned.changes()) and (tuned.is_better or force) and not dry_run
     if written:

@@ -5,8 +5,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rag.evaluation.curves import DENSE, FUSED, LEXICAL, RERANKED, Curves
 from rag.evaluation.errors import ExtraMissingError
+from rag.evaluation.tuning import Tuned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,6 +105,44 @@ def latency_against_recall(curves: Curves) -> "Figure":
     return figure
 
 
+def trials(tuned: Tuned) -> "Figure":
+    """What each trial found on the tuning half, and the best so far; the first one is the configuration before."""
+    title = f"Settings tried · {tuned.tuned_on} questions to tune on"
+    figure, axes = new_figure(title, "trial", "MRR@10")
+    values = np.array([value for _, value in tuned.tried])
+    numbers = np.arange(len(values))
+    axes.scatter(numbers, values, color=GREY, s=22, label="one trial", zorder=2)
+    axes.step(
+        numbers, np.maximum.accumulate(values), where="post", color=TEAL, lw=2.0, label="the best so far", zorder=3
+    )
+    axes.axhline(values[0], color=OCHRE, lw=1.2, linestyle=(0, (5, 3)), label="before", zorder=1)
+    axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+    return figure
+
+
+def gain(tuned: Tuned) -> "Figure":
+    """Before and after on the questions held back, with their intervals."""
+    title = f"Before and after · {tuned.held_back} questions held back"
+    figure, axes = new_figure(title, "", "")
+    rows = {
+        "MRR@10": (tuned.before, tuned.after),
+        f"recall@{tuned.before_k} → recall@{tuned.k}": (tuned.recall_before, tuned.recall_after),
+    }
+    for place, pair in enumerate(rows.values()):
+        for shift, colour, label, interval in ((-0.12, OCHRE, "before", pair[0]), (0.12, TEAL, "after", pair[1])):
+            axes.plot([interval.low, interval.high], [place + shift] * 2, color=colour, lw=3.0, alpha=0.35)
+            axes.plot(interval.value, place + shift, "o", color=colour, ms=8, label=None if place else label)
+            axes.annotate(
+                f"{interval.value:.3f}", (interval.value, place + shift), xytext=(0, -14 if shift < 0 else 9),
+                textcoords="offset points", ha="center", color=INK, fontsize=9,
+            )  # fmt: skip
+    axes.set_yticks(range(len(rows)), list(rows), color=INK)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.margins(x=0.15)
+    axes.legend(loc="lower left", frameon=False, labelcolor=INK, ncols=2)
+    return figure
+
+
 def save_png(figure: "Figure", path: Path) -> Path:
     """Writes a figure; the same data make the same bytes. Returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +160,11 @@ def write_plots(curves: Curves, folder: Path) -> list[Path]:
     data = folder / "curves.json"
     data.write_text(json.dumps(curves.as_json(), indent=1) + "\n", encoding="utf-8")
     return [*written, data]
+
+
+def write_tuning_plots(tuned: Tuned, folder: Path) -> list[Path]:
+    """Writes trials.png and gain.png; their paths. Raises: ExtraMissingError."""
+    return [save_png(draw(tuned), folder / f"{name}.png") for name, draw in {"trials": trials, "gain": gain}.items()]
 
 
 def figure_class() -> Any:

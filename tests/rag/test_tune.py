@@ -16,6 +16,7 @@ from rag.cli import app
 from rag.errors import ConfigurationError
 from rag.evaluation.bootstrap import IndexArray
 from rag.evaluation.errors import ExtraMissingError, TooFewQuestionsError
+from rag.evaluation.plots import write_tuning_plots
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 from rag.evaluation.ranks import Ranks
 from rag.evaluation.toml_file import difference, replace_text, with_keys
@@ -104,6 +105,16 @@ def test_an_interrupted_search_goes_on_and_ends_as_if_it_had_not_been(tmp_path: 
     assert rest.searches == whole.searches - 6
 
 
+def test_pictures_of_another_search_are_others(tmp_path: Path) -> None:
+    before = Choice(SearchSettings(dense_weight=1.0))
+    first, same, other = (
+        [path.read_bytes() for path in write_tuning_plots(tuned(Scripted(), start, trials=8), tmp_path / name)]
+        for name, start in (("a", before), ("b", before), ("c", Choice(SearchSettings(dense_weight=0.6))))
+    )
+    assert first == same
+    assert all(one != two for one, two in zip(first, other, strict=True))
+
+
 def test_written_keys_leave_the_rest_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "fuente.toml"
     path.write_text('# mine\nlanguage = "es"\n\n[retrieval] # how\nk = 7  # many\ndense_weight = 0.9\n')
@@ -164,7 +175,8 @@ def test_the_command_improves_a_bad_configuration_on_the_half_held_back(set_file
     before = Path("fuente.toml").read_text()
     dry = run("tune", set_file, "--no-rerank", "--trials", "15", "--dry-run")
     assert (dry["written"], Path("fuente.toml").read_text()) == (None, before)
-    report = run("tune", set_file, "--no-rerank", "--trials", "15")
+    report = run("tune", set_file, "--no-rerank", "--trials", "15", "--plots", "plots")
+    assert all(Path("plots", name).read_bytes().startswith(b"\x89PNG\r\n") for name in ("trials.png", "gain.png"))
     assert report["gain"]["low"] > 0
     assert report["written"] == "fuente.toml"
     assert {**report, "written": None} == dry
