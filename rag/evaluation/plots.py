@@ -116,7 +116,7 @@ def trials(tuned: Tuned) -> "Figure":
         numbers, np.maximum.accumulate(values), where="post", color=TEAL, lw=2.0, label="the best so far", zorder=3
     )
     axes.axhline(values[0], color=OCHRE, lw=1.2, linestyle=(0, (5, 3)), label="before", zorder=1)
-    axes.legend(loc="lower right", frameon=False, labelcolor=INK)
+    axes.legend(loc="best", frameon=False, labelcolor=INK)
     return figure
 
 
