@@ -121,7 +121,7 @@ class Family(ABC, Generic[C]):
         """The highest learning rate of a part."""
         return self.config.training.lr
 
-    def finished(self) -> bool:
+    def finished(self, val: Data | None) -> bool:
         """Whether the family itself calls the training done; asked at every point of the curve."""
         return False
 

@@ -62,6 +62,8 @@ C = TypeVar("C", bound=ImageConfig)
 class ImageFamily(Family[C]):
     """A family whose examples are images (N, C, H, W) float32 in [0, 1] and whose batches are (images, classes)."""
 
+    conditional: bool = False
+    """Whether samples of a class can be asked for."""
     threshold: float | None = None
     """Scores above it are anomalies; None before `calibrate`."""
 
@@ -120,6 +122,17 @@ class ImageFamily(Family[C]):
         if text.isdecimal() and int(text) < len(names):
             return int(text)
         raise ConfigError(f"There is no class {text!r}. Choose one of {', '.join(names)}.")
+
+    def evaluate(self, data: Split, *, seed: int = 0) -> dict[str, float]:
+        """The figures of the protocol, and those of the family itself."""
+        # Imported here: the judge is made of what this module defines.
+        from generative.evaluation import evaluate_images
+
+        return {**evaluate_images(self, data, seed=seed), **self.figures(data, seed=seed)}
+
+    def figures(self, data: Split, *, seed: int = 0) -> dict[str, float]:  # noqa: ARG002
+        """What only this family can be measured by."""
+        return {}
 
     def write_samples(self, samples: Tensor, folder: Path) -> list[Path]:
         """One grid of all samples, samples.png."""

@@ -28,6 +28,10 @@ FAMILIES: dict[str, Entry] = {
     ),
     "transformer": Entry("generative.language.transformer", "TransformerFamily", "writes text, looking back over all"),
     "autoencoder": Entry("generative.autoencoder", "Autoencoder", "compresses images and takes noise out of them"),
+    "vae": Entry("generative.vae", "Vae", "codes that are distributions: sample, interpolate, find anomalies"),
+    "gan": Entry("generative.gan", "Gan", "two networks, one that draws and one that finds out"),
+    "autoregressive": Entry("generative.autoregressive", "Autoregressive", "pixel after pixel, with exact likelihoods"),
+    "diffusion": Entry("generative.diffusion", "Diffusion", "undoes noise step by step, guided by class or caption"),
 }
 
 

@@ -148,7 +148,7 @@ class Trainer:
                     report(Progress(self.step, limits.max_steps, logs, rate, left))
                 except Stop:
                     break
-                if self.step % self.training.log_every == 0 and self.family.finished():
+                if self.step % self.training.log_every == 0 and self.family.finished(val):
                     break
         if limits.checkpoint:
             self.family.save(limits.checkpoint)
