@@ -48,12 +48,16 @@ class Autoregressive(ImageFamily[AutoregressiveConfig]):
     name = "autoregressive"
     config_class = AutoregressiveConfig
     score_unit = "nats per image, exact, of the pixels above .5"
-    conditional = True
 
     def build(self) -> nn.Module:
         """The network of all conditionals."""
         config = self.config
         return _Conditionals(config.image.pixels, config.image.classes, config.width, config.blocks, config.dropout)
+
+    @property
+    def conditional(self) -> bool:
+        """Every sample is of a class."""
+        return True
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Logs]:
         """An unbiased estimate of the nats per image over all orders: a random part is seen, the rest is guessed.

@@ -73,7 +73,8 @@ class Vocabulary:
         Raises: ConfigError where none tells of a class.
         """
         found = self._numbers(text)[: self.longest]
-        if self._telling.isdisjoint(found):
+        whole = any(found == caption for group in self.captions for caption in group)  # "um" is a number and an article
+        if not whole and self._telling.isdisjoint(found):
             raise ConfigError(
                 f"The caption {text!r} names no class that was learned. Name one, such as {self._example()!r}."
             )

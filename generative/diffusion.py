@@ -68,7 +68,6 @@ class Diffusion(ImageFamily[DiffusionConfig]):
     name = "diffusion"
     config_class = DiffusionConfig
     score_unit = "squared error per image of undoing noise, mean over six levels (a proxy)"
-    conditional = True
 
     def build(self) -> UNet:
         """The U-Net; the schedule is kept beside it in float64."""
@@ -76,6 +75,11 @@ class Diffusion(ImageFamily[DiffusionConfig]):
         self.alpha_bar = alpha_bars(config.schedule, config.noise_steps).to(self.device)
         self.vocabulary = Vocabulary(config.image.class_names)
         return UNet(config.image.channels, config.widths, config.blocks, config.dropout, self.vocabulary)
+
+    @property
+    def conditional(self) -> bool:
+        """Every sample is of a class."""
+        return True
 
     # Forward: an image becomes noise.
 

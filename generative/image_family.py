@@ -62,10 +62,13 @@ C = TypeVar("C", bound=ImageConfig)
 class ImageFamily(Family[C]):
     """A family whose examples are images (N, C, H, W) float32 in [0, 1] and whose batches are (images, classes)."""
 
-    conditional: bool = False
-    """Whether samples of a class can be asked for."""
     threshold: float | None = None
     """Scores above it are anomalies; None before `calibrate`."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether samples of a class can be asked for."""
+        return False
 
     @classmethod
     def open_data(cls, name: str, *, seed: int = 0) -> Split:

@@ -206,10 +206,14 @@ class Vae(ImageFamily[VaeConfig]):
         """`cpu`: black-and-white pixels for the digits, grey for larger images; `gpu`: wider and longer."""
         image = shape_of(about)
         pixels: Literal["binary", "grey"] = "binary" if image.is_small else "grey"
-        latent = 12 if image.is_small else 32
+        latent = 16 if image.is_small else 32
+        if name == "cpu" and image.is_small:
+            # Trained on the ELBO alone, the digits have 17.34 by it and 16.7 by importance weights; with two codes
+            # an image 17.5 and 16.5; with five 18.2 and 16.1.
+            training = Training(steps=3000, lr=1e-3, weight_decay=0.05, ema_decay=0.999)
+            return VaeConfig(training, image, pixels, latent, 256, 0.15, 20, importance_samples=2)
         if name == "cpu":
-            training = Training(steps=6000, lr=1e-3, weight_decay=0.05, ema_decay=0.999)
-            return VaeConfig(training, image, pixels, latent, dropout=0.2 if image.is_small else 0.0)
+            return VaeConfig(Training(steps=6000, lr=1e-3, ema_decay=0.999), image, pixels, latent, dropout=0.0)
         if name == "gpu":
             training = Training(steps=60000, batch_size=256, lr=1e-3, weight_decay=0.05, ema_decay=0.9995)
             return VaeConfig(training, image, pixels, latent, width=1024, dropout=0.1)
