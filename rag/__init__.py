@@ -6,7 +6,7 @@ from rag.compose import Fuente
 from rag.config import Config, load_config
 from rag.conversation import Conversation
 from rag.retriever import Retriever
-from rag.types import Answer, Citation, Message, Sampling
+from rag.types import Answer, Citation, Message, Options, Sampling
 
 __all__ = [
     "Answer",
@@ -17,6 +17,7 @@ __all__ = [
     "Filter",
     "Fuente",
     "Message",
+    "Options",
     "Retriever",
     "Sampling",
     "load_config",

@@ -3,21 +3,24 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from threading import Event as Signal
 
 from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
-from rag.confidence import confidence
+from ingest.types import Span
+from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
 from rag.followups import standalone
-from rag.generator import Chooser, Generator
+from rag.generator import Chooser, Extractor, Generator
 from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
-from rag.types import Answer, Draft, Event, Finished, Message, Retrieved, Rewritten, Sampling, TextDelta, Usage
+from rag.spans import standing_in
+from rag.types import Answer, Draft, Event, Finished, Message, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
 from rag.verification import VerifiedText, sentences_of, without_markers
 
 # Names make up too much of a shorter sentence to tell its language by.
@@ -34,16 +37,18 @@ class Answerer:
         encode: EncodeFunction,
         *,
         sampling: Sampling | None = None,
+        options: Options | None = None,
+        calibration: Calibration = UNCALIBRATED,
         prompt_tokens: int = 3000,
-        abstain_below: float = 0.5,
         language: str = "auto",
     ) -> None:
         self.retriever = retriever
         self.generator = generator
         self.encode = encode
         self.sampling = sampling or Sampling()
+        self.options = options or Options()
+        self.calibration = calibration
         self.prompt_tokens = prompt_tokens
-        self.abstain_below = abstain_below
         self.language = language
 
     def answer(
@@ -53,6 +58,7 @@ class Answerer:
         k: int | None = None,
         where: Filter | None = None,
         sampling: Sampling | None = None,
+        options: Options | None = None,
         language: str | None = None,
         history: Conversation | None = None,
     ) -> Answer:
@@ -60,7 +66,9 @@ class Answerer:
 
         Raises: ValueError for an empty question, PromptTooLongError, errors of the index.
         """
-        *_, last = self.stream(question, k=k, where=where, sampling=sampling, language=language, history=history)
+        *_, last = self.stream(
+            question, k=k, where=where, sampling=sampling, options=options, language=language, history=history
+        )
         if not isinstance(last, Finished):
             raise TypeError(f"a stream ends with Finished, not {last!r}")
         return last.answer
@@ -72,6 +80,7 @@ class Answerer:
         k: int | None = None,
         where: Filter | None = None,
         sampling: Sampling | None = None,
+        options: Options | None = None,
         language: str | None = None,
         history: Conversation | None = None,
         cancel: Signal | None = None,
@@ -83,12 +92,38 @@ class Answerer:
         """
         if not question.strip():
             raise ValueError("the question is empty; ask something")
+        search = partial(self.retriever.search, k=k, where=where)
+        manner = self._manner(question, sampling, options, language)
+        return _Run(self, question, history or Conversation(), search, manner, cancel).events()
+
+    def signals(self, question: str, *, k: int | None = None, where: Filter | None = None) -> Signals | None:
+        """What is known, before anything is written, of whether the passages hold the answer; None without passages.
+
+        Raises: PromptTooLongError, errors of the index.
+        """
+        search = partial(self.retriever.search, k=k, where=where)
+        return _Run(self, question, Conversation(), search, self._manner(question), None).signals()
+
+    def _manner(
+        self,
+        question: str,
+        sampling: Sampling | None = None,
+        options: Options | None = None,
+        language: str | None = None,
+    ) -> "_Manner":
         chosen = language or self.language
         if chosen == "auto":
             chosen = detect_language(question, candidates=LANGUAGES)
-        search = partial(self.retriever.search, k=k, where=where)
-        run = _Run(self, question, history or Conversation(), search, sampling or self.sampling, chosen, cancel)
-        return run.events()
+        return _Manner(sampling or self.sampling, options or self.options, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How one question is answered."""
+
+    sampling: Sampling
+    options: Options
+    language: str
 
 
 class _Run:
@@ -100,8 +135,7 @@ class _Run:
         question: str,
         history: Conversation,
         search: Callable[[str], list[Hit]],
-        sampling: Sampling,
-        language: str,
+        manner: _Manner,
         cancel: Signal | None,
     ) -> None:
         self._answerer = answerer
@@ -110,8 +144,9 @@ class _Run:
         self._history = history
         self._rewritten: Rewritten | None = None
         self._search = search
-        self._sampling = sampling
-        self._language = language
+        self._sampling = manner.sampling
+        self._options = manner.options
+        self._language = manner.language
         self._cancel = cancel
         self._timings: dict[str, float] = {}
         self._started = time.perf_counter()
@@ -126,21 +161,17 @@ class _Run:
         with self._timed("retrieve"):
             hits = self._search(self._asked)
         yield Retrieved(hits)
-        room = self._generator.context_tokens - self._sampling.max_tokens
-        prompt = build_prompt(
-            self._asked,
-            hits,
-            self._language,
-            max_tokens=min(self._answerer.prompt_tokens, room),
-            count_tokens=self._generator.count_tokens,
-        )
+        prompt = self._prompt(hits)
         with self._timed("check"):
             grounder = Grounder(prompt.hits, self._answerer.encode)
-            certainty = self._confidence(prompt, grounder)
-        verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at)
-        if certainty >= self._answerer.abstain_below:
+            signals = self._signals(prompt, grounder)
+            certainty = self._answerer.calibration.confidence(signals) if signals else 0.0
+        flag = self._options.unsupported == "flag"
+        verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at, flag_unsupported=flag)
+        if certainty >= self._options.caution:
             with self._timed("write"):
-                yield from self._write(prompt, verified)
+                short = self._options.style == "short"
+                yield from self._quote(prompt, verified) if short else self._write(prompt, verified)
         abstained = not verified.text and not self._is_cancelled()
         if abstained:
             certainty = min(certainty, 1.0 - certainty)
@@ -156,15 +187,45 @@ class _Run:
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
 
-    def _confidence(self, prompt: Prompt, grounder: Grounder) -> float:
+    def signals(self) -> Signals | None:
+        """What is known of the question before anything is written; None without passages."""
+        prompt = self._prompt(self._search(self._asked))
+        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode))
+
+    def _prompt(self, hits: Sequence[Hit]) -> Prompt:
+        room = self._generator.context_tokens - self._sampling.max_tokens
+        return build_prompt(
+            self._asked,
+            hits,
+            self._language,
+            max_tokens=min(self._answerer.prompt_tokens, room),
+            count_tokens=self._generator.count_tokens,
+            margin=self._options.passage_margin / weight_of_deviations(self._answerer.retriever.corpus_size),
+        )
+
+    def _signals(self, prompt: Prompt, grounder: Grounder) -> Signals | None:
         support = grounder.support(self._asked, self._language)
         if support is None:
-            return 0.0
+            return None
         log_odds = None
         if isinstance(self._generator, Chooser):
             words = phrases(self._language)
             log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
-        return confidence(prompt.hits[0], log_odds, support.score, self._answerer.retriever.corpus_size)
+        unknown = min(len(grounder.unknown_facts(self._asked, self._language, hit)) for hit in prompt.hits)
+        return signals_of(prompt.hits[0], log_odds, support.score, unknown, self._answerer.retriever.corpus_size)
+
+    def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """The fewest words of a passage that answer, with their marker."""
+        texts = [hit.chunk.text for hit in prompt.hits]
+        if isinstance(self._generator, Extractor):
+            piece = self._generator.extract(prompt.short, texts, cancel=self._cancel)
+        else:
+            reply = "".join(self._generator.stream(prompt.short, self._sampling, cancel=self._cancel))
+            piece = standing_in(texts, reply)
+        if piece is not None:
+            self._timings["first_token"] = time.perf_counter() - self._started
+            self._pieces += 1
+            yield TextDelta(verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end)))
 
     def _write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
@@ -209,7 +270,8 @@ class _Run:
         self, prompt: Prompt, hits: list[Hit], verified: VerifiedText, abstained: bool, confidence: float
     ) -> Answer:
         self._timings["total"] = time.perf_counter() - self._started
-        usage = Usage(self._generator.count_tokens(prompt.answer), self._pieces, len(prompt.dropped))
+        tokens = self._generator.count_tokens(prompt.answer)
+        usage = Usage(tokens, self._pieces, len(prompt.dropped), len(prompt.trailing))
         return Answer(
             question=self._question,
             text=verified.text,
@@ -224,6 +286,7 @@ class _Run:
             rewritten=self._rewritten,
             unsure=tuple(verified.unsure),
             other_language=other_language(without_markers(verified.text), self._language),
+            unsupported=tuple(verified.unsupported),
         )
 
     @contextmanager

@@ -25,6 +25,7 @@ from ingest.language import detect_language
 from ingest.sandbox import SandboxedReader
 from rag.answerer import Answerer
 from rag.close_calls import CloseCalls
+from rag.confidence import CALIBRATION_FILE, UNCALIBRATED, Calibration, weight_of_deviations
 from rag.config import Config, load_config
 from rag.errors import ConfigurationError
 from rag.expansion import QueryExpander
@@ -33,7 +34,7 @@ from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
 from rag.retriever import Retriever
 from rag.search import Search
-from rag.types import Message, Sampling
+from rag.types import Message
 
 Progress = Callable[[SyncProgress], None]
 
@@ -145,9 +146,10 @@ class Fuente:
             retriever,
             self.generator,
             self.embedder.encode_queries,
-            sampling=self.sampling(),
+            sampling=section.sampling(),
+            options=section.options(),
+            calibration=self.calibration(),
             prompt_tokens=section.prompt_tokens,
-            abstain_below=section.abstain_below,
             language=self.config.language,
         )
 
@@ -161,7 +163,8 @@ class Fuente:
         wanted = self.config.language
         language = detect_language(question, candidates=LANGUAGES) if wanted == "auto" else wanted
         budget = min(section.prompt_tokens, context - section.max_tokens)
-        return packing(question, hits, language, max_tokens=budget, count_tokens=count_tokens)
+        margin = section.passage_margin / weight_of_deviations(self.retriever.corpus_size)
+        return packing(question, hits, language, max_tokens=budget, count_tokens=count_tokens, margin=margin)
 
     @cached_property
     def _prompt_counter(self) -> tuple[Callable[[Sequence[Message]], int], int]:
@@ -176,17 +179,22 @@ class Fuente:
         tokenizer, context = models.load_chat_tokenizer(resolved)
         return ChatTokens(tokenizer).count, context
 
-    def sampling(self) -> Sampling:
-        """How tokens are drawn."""
-        section = self.config.generation
-        return Sampling(
-            temperature=section.temperature,
-            top_p=section.top_p,
-            min_p=section.min_p,
-            repetition_penalty=section.repetition_penalty,
-            max_tokens=section.max_tokens,
-            seed=section.seed,
-        )
+    def calibration(self) -> Calibration:
+        """The weights of the signals of confidence: those stored with the index, if they are of these models.
+
+        Raises: CalibrationError for a stored file that cannot be read.
+        """
+        path = self.config.index / CALIBRATION_FILE
+        if not path.exists():
+            return UNCALIBRATED
+        stored = Calibration.load(path)
+        if not stored.is_for(self.generator.name, self.embedder.name):
+            _log.warning(
+                "%s: calibrated with %s and %s, and is not used with %s and %s. Run `fuente eval … --calibrate` again",
+                path, stored.generator, stored.embedder, self.generator.name, self.embedder.name,
+            )  # fmt: skip
+            return UNCALIBRATED
+        return stored
 
     def search_settings(self) -> SearchSettings:
         """How the channels of search are combined."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic_settings import (
 
 from models.fetch import WHEELS_VARIABLE
 from rag.errors import ConfigurationError
+from rag.types import Options, Sampling
 
 _PREFIX = "FUENTE_"
 _FILE_VARIABLE = "FUENTE_CONFIG"
@@ -129,8 +131,22 @@ class GenerationConfig(_Section):
     """Equal seeds give equal answers; none draws anew every time."""
     prompt_tokens: int = Field(default=3000, ge=256)
     """Most tokens of a prompt; the least relevant passages are dropped first."""
-    abstain_below: float = Field(default=0.5, ge=0, le=1)
-    """Confidence under which Fuente says that the documents do not hold the answer."""
+    passage_margin: float = Field(default=2.0, ge=0)
+    """Passages that score so many standard deviations below the best stay out of the prompt; inf keeps them all."""
+    style: Literal["full", "short"] = "full"
+    """full: sentences; short: the fewest words of a passage that answer, word for word."""
+    caution: float = Field(default=0.5, ge=0, le=1)
+    """From 0, bold, to 1: the confidence under which Fuente says that the documents do not hold the answer."""
+    unsupported: Literal["remove", "flag"] = "remove"
+    """What becomes of a sentence that no passage supports: removed, or shown with [!] behind it."""
+
+    def sampling(self) -> Sampling:
+        """How tokens are drawn."""
+        return Sampling(**{field.name: getattr(self, field.name) for field in fields(Sampling) if field.name != "stop"})
+
+    def options(self) -> Options:
+        """How questions are answered, beyond that."""
+        return Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
 
 
 class Config(BaseSettings):

@@ -1,11 +1,8 @@
 """What was said before, as far as a follow-up question needs it."""
 
-import re
 from dataclasses import dataclass
 
 from rag.types import Answer
-
-_MARKER = re.compile(r"\s*\[(?:\d+|\?)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Conversation:
 
     def after(self, answer: Answer) -> "Conversation":
         """The conversation once this answer was given."""
-        reply = "" if answer.abstained else _MARKER.sub("", answer.text)
+        reply = "" if answer.abstained else answer.bare_text
         return Conversation((*self.turns, Turn(answer.standalone_question, reply)))
 
     def last(self, turns: int) -> "Conversation":

@@ -2,6 +2,7 @@
 
 RagError
 ├── ConfigurationError   a value or key of the configuration is wrong
+├── CalibrationError     a stored calibration cannot be read
 ├── EmptyScopeError      no document is in the scope that was asked for
 └── GenerationError      the generator could not answer
     └── PromptTooLongError   question and instructions alone exceed the budget
@@ -13,6 +14,10 @@ class RagError(Exception):
 
 
 class ConfigurationError(RagError):
+    pass
+
+
+class CalibrationError(RagError):
     pass
 
 

@@ -1,9 +1,14 @@
 """Chat models behind one small protocol."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from threading import Event
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.spans import Piece
 from rag.types import Message, Sampling
 
 
@@ -32,10 +37,43 @@ class Chooser(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class States:
+    """What one layer of a model made of a prompt: of its last token, and on average of a part of it, (D,) float32."""
+
+    last: NDArray[np.float32]
+    part: NDArray[np.float32]
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A generator whose inner states can be read."""
+
+    def read(
+        self, messages: Sequence[Message], without: Sequence[Message], layer: int, *, cancel: Event | None = None
+    ) -> States | None:
+        """The states of a prompt after so many layers; the part is where it differs from `without`, a like prompt.
+
+        None once `cancel` is set.
+        """
+        ...
+
+
 @runtime_checkable
 class Likelihood(Protocol):
     """A generator that can also tell how likely it finds a text to go on in a given way."""
 
     def log_likelihoods(self, texts: Sequence[str], continuation: str) -> list[float]:
         """The mean ln P of the continuation's tokens after each text, which no chat template surrounds."""
+        ...
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """A generator that can also reply with nothing but a piece of given texts, word for word."""
+
+    def extract(
+        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
+    ) -> Piece | None:
+        """The likeliest reply among the pieces of the texts; None when no piece is likely, or `cancel` is set."""
         ...

@@ -1,10 +1,11 @@
 """Why a passage entered the prompt or was left out: the budget of tokens, passage by passage."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from index.types import Hit
-from rag.prompt import messages_of
+from rag.prompt import messages_of, parted
 from rag.types import Message
 
 
@@ -20,11 +21,12 @@ class Packed:
 @dataclass(frozen=True, slots=True)
 class Packing:
     """How the prompt of a question fills up: `frame` tokens of instructions and question, then the passages, best
-    first, as long as the total is within `budget`."""
+    first, as long as the total is within `budget`. `trailing` scored too far behind the best to be packed."""
 
     budget: int
     frame: int
     passages: tuple[Packed, ...]
+    trailing: tuple[Hit, ...] = ()
 
     @property
     def kept(self) -> tuple[Packed, ...]:
@@ -44,9 +46,11 @@ def packing(
     *,
     max_tokens: int,
     count_tokens: Callable[[Sequence[Message]], int],
+    margin: float = math.inf,
 ) -> Packing:
     """How `build_prompt` fills the prompt with these hits, best first."""
-    totals = [count_tokens(messages_of(question, hits[:size], language)) for size in range(len(hits) + 1)]
-    pairs = zip(hits, totals, totals[1:], strict=False)
+    near, trailing = parted(hits, margin)
+    totals = [count_tokens(messages_of(question, near[:size], language)) for size in range(len(near) + 1)]
+    pairs = zip(near, totals, totals[1:], strict=False)
     packed = tuple(Packed(hit, total - before, total) for hit, before, total in pairs)
-    return Packing(max_tokens, totals[0], packed)
+    return Packing(max_tokens, totals[0], packed, trailing)

@@ -1,25 +1,34 @@
 """Passages and a question become a prompt within a token budget that keeps the best evidence."""
 
+import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 
 from index.types import Hit
 from rag.errors import PromptTooLongError
 from rag.phrases import phrases
 from rag.types import Message
 
+_KEY_DIGITS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """The messages of an answer and of the check before it, which share everything up to the question.
 
-    `hits` are the passages that are in it, `dropped` those that did not fit.
+    `short` asks for the bare answer in the words of a passage. `hits` are the passages that are in it, `dropped` those
+    that did not fit, `trailing` those that scored too far behind the best to be worth their tokens.
     """
 
     answer: tuple[Message, ...]
     check: tuple[Message, ...]
+    short: tuple[Message, ...]
     hits: tuple[Hit, ...]
     dropped: tuple[Hit, ...]
+    trailing: tuple[Hit, ...] = ()
 
     def asking(self, request: str) -> tuple[Message, ...]:
         """The messages of the answer with one more request behind the question."""
@@ -34,13 +43,17 @@ def build_prompt(
     *,
     max_tokens: int,
     count_tokens: Callable[[Sequence[Message]], int],
+    margin: float = math.inf,
 ) -> Prompt:
     """The prompt with as many of the best hits as `max_tokens` has room for.
 
+    Hits, but for the first, whose score is more than `margin` below the best one are left out.
+
     Raises: PromptTooLongError when not even the best one fits.
     """
-    kept = len(hits)
-    while kept and count_tokens(messages_of(question, hits[:kept], language)) > max_tokens:
+    near, trailing = parted(hits, margin)
+    kept = len(near)
+    while kept and count_tokens(messages_of(question, near[:kept], language)) > max_tokens:
         kept -= 1
     if hits and not kept:
         mend = (
@@ -48,25 +61,42 @@ def build_prompt(
             " ingest.chunk_tokens and run `fuente reindex`"
         )
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
-    used = tuple(hits[:kept])
-    return Prompt(
-        _messages(question, used, language, ""), messages_of(question, used, language), used, tuple(hits[kept:])
-    )
+    used, dropped = near[:kept], near[kept:]
+    words = phrases(language)
+    answer, check, short = (_messages(question, used, language, text) for text in ("", words.check, words.short))
+    return Prompt(answer, check, short, used, dropped, trailing)
+
+
+def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[Hit, ...]]:
+    """The hits that are worth their tokens, and those that score more than `margin` below the best; the first is."""
+    best = max((hit.score for hit in hits), default=0.0)
+    near = [rank == 0 or hit.score >= best - margin for rank, hit in enumerate(hits)]
+    return tuple(compress(hits, near)), tuple(compress(hits, map(not_, near)))
 
 
 def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Message, ...]:
-    """The messages of the check, which is the longer of the two and so decides what fits."""
-    return _messages(question, hits, language, phrases(language).check)
+    """The messages that ask for a bare answer, which are the longest and so decide what fits."""
+    return _messages(question, hits, language, phrases(language).short)
 
 
 def _messages(question: str, hits: Sequence[Hit], language: str, request: str) -> tuple[Message, ...]:
     words = phrases(language)
     passages = "\n\n".join(f"[{number}] {_passage(hit)}" for number, hit in enumerate(hits, 1))
-    body = f"{passages}\n\n{words.question}: {question}"
+    mark = f"{words.passages} {_key(question, passages)}"
+    body = f"<{mark}>\n{passages}\n</{mark}>\n\n{words.question}: {question}"
     return (
         Message("system", words.instructions),
         Message("user", f"{body}\n{request}" if request else body),
     )
+
+
+def _key(question: str, passages: str) -> str:
+    """What tells the end of the passages from anything that they say.
+
+    It follows from the request, so that equal requests have equal answers, and no author of a document can know it: it
+    depends on the question and on every passage, the document's own included.
+    """
+    return hashlib.sha256(f"{question}\0{passages}".encode(errors="surrogatepass")).hexdigest()[:_KEY_DIGITS]
 
 
 def _passage(hit: Hit) -> str:

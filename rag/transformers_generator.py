@@ -1,11 +1,14 @@
 """A local transformer as generator: explicit decoding over a KV cache whose prompt prefix is kept."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicLayer
 
@@ -13,6 +16,8 @@ from models import context_tokens
 from rag.chat_tokens import ChatTokens
 from rag.drawing import draw, penalised
 from rag.errors import GenerationError, PromptTooLongError
+from rag.generator import States
+from rag.spans import Piece, PieceSearch
 from rag.types import Message, Sampling
 
 # Prompts are run through the model in pieces, which bounds the memory of activations.
@@ -73,6 +78,42 @@ class TransformersGenerator:
             return 0.0
         a, b = (self._tokenizer.encode(text, add_special_tokens=False)[0] for text in (first, second))
         return float(logits[a] - logits[b])
+
+    def read(
+        self, messages: Sequence[Message], without: Sequence[Message], layer: int, *, cancel: Event | None = None
+    ) -> States | None:
+        """The states of a prompt after so many layers; the part is where it differs from `without`, a like prompt.
+
+        None once `cancel` is set.
+
+        Raises: PromptTooLongError.
+        """
+        prompt, other = self._tokens.prompt(messages), self._tokens.prompt(without)
+        self._room(prompt)
+        start = min(_common_prefix(prompt, other), len(prompt) - 1)
+        end = max(start + 1, len(prompt) - _common_prefix(prompt[::-1], other[::-1]))
+        with self._lock, self._stoppable(cancel):
+            # What is cached already has no states left to see.
+            self._prefill(prompt[:start] or prompt[:1])
+            self._shorten(min(start, len(self._cached_ids)))
+            states = self._states(prompt, layer)  # (T, D)
+            return States(states[-1], states[: end - start].mean(axis=0))
+        return None
+
+    def extract(
+        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
+    ) -> Piece | None:
+        """The likeliest reply among the pieces of some texts; None when no piece is likely, or once `cancel` is set.
+
+        Raises: PromptTooLongError.
+        """
+        prompt = self._tokens.prompt(messages)
+        self._room(prompt)
+        search = PieceSearch(texts, self._text, self._end_ids)
+        with self._lock, self._stoppable(cancel):
+            self._search(prompt, search)
+            return search.best
+        return None
 
     def log_likelihoods(self, texts: Sequence[str], continuation: str) -> list[float]:
         """The mean ln P of the continuation's tokens after each text, which no chat template surrounds.
@@ -149,6 +190,31 @@ class TransformersGenerator:
                 return
             yield token
             written.append(token)
+
+    def _states(self, prompt: list[int], layer: int) -> NDArray[np.float32]:
+        """The states (T, D) of the tokens that are not cached, after so many layers."""
+        decoder: Any = self._model.get_decoder()  # type: ignore[no-untyped-call]
+        seen: list[torch.Tensor] = []
+        hook = decoder.layers[layer - 1].register_forward_hook(lambda *done: seen.append(_tensor(done[-1])))
+        try:
+            self._prefill(prompt)
+        finally:
+            hook.remove()
+        return np.asarray(torch.cat(seen)[-len(prompt) :].numpy(), np.float32)
+
+    @torch.inference_mode()
+    def _search(self, prompt: list[int], search: PieceSearch) -> None:
+        """Runs a beam search behind the prompt, on copies of its cache, which stays as it is."""
+        logits = self._prefill(prompt)[None]  # (1, V)
+        cache = copy.deepcopy(self._cache)
+        while True:
+            rows, tokens = search.step(torch.log_softmax(logits, dim=-1))
+            if not tokens:
+                return
+            device = self._model.device
+            cache.batch_select_indices(torch.tensor(rows, device=device))
+            batch = torch.tensor(tokens, device=device)[:, None]  # (paths, 1)
+            logits = self._model(input_ids=batch, past_key_values=cache, use_cache=True).logits[:, -1].float().cpu()
 
     def _prefill(self, prompt: list[int]) -> torch.Tensor:
         """Logits (V,) after the prompt; runs only what follows the part that is cached already."""
@@ -236,6 +302,13 @@ class TransformersGenerator:
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _tensor(output: Any) -> torch.Tensor:
+    """What a layer gives out (T, D) float32 on the CPU; some layers give it first of several things."""
+    hidden = output[0] if isinstance(output, tuple) else output
+    states: torch.Tensor = hidden[0].float().cpu()
+    return states
 
 
 def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -1,10 +1,14 @@
 """The data that answering emits."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from index.types import Hit
+
+_MARKER = re.compile(r"\s*\[(?:\d+|[?!])\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,33 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """How a question is answered, beyond how tokens are drawn.
+
+    `style` full writes sentences, short gives the fewest words of a passage that answer. `caution` in [0, 1] is the
+    confidence below which nothing is answered: 0 is bold. A sentence that no passage supports is removed or flagged,
+    as `unsupported` says. Passages that score more than `passage_margin` standard deviations below the best stay out
+    of the prompt; in a corpus of few passages, where a deviation tells little, it takes more of them.
+
+    Raises: ValueError for a value out of range.
+    """
+
+    style: Literal["full", "short"] = "full"
+    caution: float = 0.5
+    unsupported: Literal["remove", "flag"] = "remove"
+    passage_margin: float = math.inf
+
+    def __post_init__(self) -> None:
+        for name, known in (("style", ("full", "short")), ("unsupported", ("remove", "flag"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be one of {', '.join(known)}")
+        if not 0.0 <= self.caution <= 1.0:
+            raise ValueError(f"caution={self.caution} must lie in [0, 1]; 0 is bold and 1 refuses everything")
+        if not self.passage_margin >= 0.0:
+            raise ValueError(f"passage_margin={self.passage_margin} must be at least 0; infinity keeps every passage")
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """Where a statement comes from.
 
@@ -68,11 +99,16 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one answer; `dropped_passages` did not fit into the prompt's budget."""
+    """Token counts of one answer.
+
+    Of the passages found, `dropped_passages` did not fit into the prompt's budget, and `trailing_passages` scored too
+    far behind the best to be worth their tokens.
+    """
 
     prompt_tokens: int = 0
     answer_tokens: int = 0
     dropped_passages: int = 0
+    trailing_passages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +131,7 @@ class Answer:
     and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
     `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
     `other_language` is set when the answer is not in `language` though the model was asked for it twice.
+    `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for.
     """
 
     question: str
@@ -110,6 +147,12 @@ class Answer:
     rewritten: Rewritten | None = None
     unsure: tuple[str, ...] = ()
     other_language: str | None = None
+    unsupported: tuple[str, ...] = ()
+
+    @property
+    def bare_text(self) -> str:
+        """The text without markers."""
+        return _MARKER.sub("", self.text)
 
     @property
     def standalone_question(self) -> str:

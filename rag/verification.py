@@ -6,25 +6,30 @@ from itertools import pairwise
 
 from index.types import Hit
 from ingest.sentences import sentence_spans
+from ingest.types import Span
 from rag.grounding import Grounder, Support
 from rag.types import Citation
 
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
-_MODEL_MARKER = re.compile(r"\s*\[\s*\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*\s*\]")
+_MODEL_MARKER = re.compile(r"\s*\[\s*(?:[?!]|\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*)\s*\]")
 _WORD = re.compile(r"\w")
 UNSURE_MARK = "[?]"
 """Follows the marker of a sentence with a name that its source, in another language, does not write that way."""
+UNSUPPORTED_MARK = "[!]"
+"""Follows, in place of a marker, a sentence that no passage supports."""
 
 PageAt = Callable[[Hit, int], int | None]
 
 
 class VerifiedText:
-    """The verified part of an answer and its citations; sentences that no passage carries are left out."""
+    """The verified part of an answer and its citations; sentences that no passage carries are left out or flagged."""
 
-    def __init__(self, grounder: Grounder, language: str, page_at: PageAt) -> None:
+    def __init__(self, grounder: Grounder, language: str, page_at: PageAt, *, flag_unsupported: bool = False) -> None:
         self.text = ""
         self.citations: list[Citation] = []
         self.unsure: list[str] = []
+        self.unsupported: list[str] = []
+        self._flag_unsupported = flag_unsupported
         self._grounder = grounder
         self._language = language
         self._page_at = page_at
@@ -36,21 +41,34 @@ class VerifiedText:
         content = cleaned.strip()
         self._line_ended |= "\n" in cleaned[: cleaned.find(content)]
         ends_line = "\n" in sentence[len(sentence.rstrip()) :]
-        support = self._support(content)
-        if support is None:
+        mark = self._mark(content) if _WORD.search(content) else ""
+        if not mark:
             self._line_ended |= ends_line
             return ""
         separator = "\n" if self._line_ended else " "
-        mark = f" {UNSURE_MARK}" if support.unsure else ""
-        self.unsure += [name for name in support.unsure if name not in self.unsure]
-        added = f"{separator if self.text else ''}{content} [{self._cite(support)}]{mark}"
+        added = f"{separator if self.text else ''}{content} {mark}"
         self._line_ended = ends_line
         self.text += added
         return added
 
-    def _support(self, content: str) -> Support | None:
-        """What carries a sentence; None when nothing does, or when it tells what no passage does."""
-        return self._grounder.verified(content, self._language) if _WORD.search(content) else None
+    def quote(self, hit: Hit, piece: Span) -> str:
+        """What a piece of a passage, word for word, adds to the text; the sentences that it stands in are cited."""
+        around = [span for span in sentence_spans(hit.chunk.text) if span.start < piece.end and piece.start < span.end]
+        support = Support(hit, Span(around[0].start, around[-1].end), 1.0)
+        added = f"{hit.chunk.text[piece.start : piece.end]} [{self._cite(support)}]"
+        self.text += added
+        return added
+
+    def _mark(self, content: str) -> str:
+        """What follows a sentence; "" for one left out, which nothing carries or which tells what no passage does."""
+        support = self._grounder.verified(content, self._language)
+        if support is None:
+            if not self._flag_unsupported:
+                return ""
+            self.unsupported.append(content)
+            return UNSUPPORTED_MARK
+        self.unsure += [name for name in support.unsure if name not in self.unsure]
+        return f"[{self._cite(support)}] {UNSURE_MARK}" if support.unsure else f"[{self._cite(support)}]"
 
     def _cite(self, support: Support) -> str:
         """The marker of a supporting span; the same span keeps its marker."""

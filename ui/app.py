@@ -80,6 +80,22 @@ def _answer_settings(library: Library, texts: Texts) -> None:
         help=texts.passages_help,
     )
     st.slider(
+        texts.caution,
+        min_value=0.0,
+        max_value=1.0,
+        value=config.generation.caution,
+        step=0.05,
+        format="%.2f",
+        key="caution",
+        help=texts.caution_help,
+    )
+    st.toggle(
+        texts.short_answers,
+        value=config.generation.style == "short",
+        key="short_answers",
+        help=texts.short_answers_help,
+    )
+    st.slider(
         texts.temperature,
         min_value=0.0,
         max_value=2.0,

@@ -19,7 +19,7 @@ from ui.show import show
 from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
 from ui.texts import Texts
 
-_MARKER = re.compile(r"\[(\d{1,3}|\?)\]")
+_MARKER = re.compile(r"\[(\d{1,3}|[?!])\]")
 # Quick enough to look alive, slow enough to leave the processor to the model.
 _REFRESH_S = 0.25
 
@@ -150,6 +150,7 @@ def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
             block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
             notice(texts.stopped) if turn.stopped else None,
             _unsure_html(answer),
+            _unsupported_html(answer),
             notice(texts.wrong_language) if answer.other_language else None,
             _meta_html(answer, texts),
             sources_html(turn.reply.sources, turn.number, texts),
@@ -207,7 +208,7 @@ def _marked(text: str, anchors: dict[str, str] | None = None) -> list[Child]:
     for i, piece in enumerate(_MARKER.split(text)):
         if i % 2 == 0:
             pieces.append(piece)
-        elif piece == "?":
+        elif piece in ("?", "!"):
             pieces.append(span("fu-unsure", piece))
         elif anchors is None:
             pieces.append(span("fu-marker", piece))
@@ -223,6 +224,12 @@ def _unsure_html(answer: Answer) -> Html | None:
         return None
     note = phrases(answer.language).unsure.format(names=", ".join(answer.unsure))
     return block("fu-unsure-note", span("fu-unsure", "?"), " ", note, **_lang(answer))
+
+
+def _unsupported_html(answer: Answer) -> Html | None:
+    if not answer.unsupported:
+        return None
+    return block("fu-unsure-note", span("fu-unsure", "!"), " ", phrases(answer.language).unsupported, **_lang(answer))
 
 
 def _meta_html(answer: Answer, texts: Texts) -> Html:

@@ -85,6 +85,8 @@ def _outcome(each: Explained, packing: Packing, texts: Texts) -> str:
         if passage.hit.chunk.id == each.hit.chunk.id:
             words = texts.why_in_prompt if passage in packing.kept else texts.why_no_room
             return words.format(tokens=grouped(passage.tokens))
+    if each.hit.chunk.id in {hit.chunk.id for hit in packing.trailing}:
+        return texts.why_far_behind
     return texts.why_found
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from index.filters import Filter
 from index.types import Failure, SyncProgress, SyncReport
-from rag import Answer, Conversation, Sampling
+from rag import Answer, Conversation, Options, Sampling
 from rag.evaluation.building import Built
 from rag.evaluation.curves import Curves
 from rag.types import Draft, Finished, Retrieved, Rewritten, TextDelta
@@ -66,6 +66,7 @@ class Settings:
     language: str
     k: int
     sampling: Sampling
+    options: Options
     where: Filter | None = None
 
 

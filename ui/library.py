@@ -212,6 +212,7 @@ class Library:
                 k=settings.k,
                 where=settings.where,
                 sampling=settings.sampling,
+                options=settings.options,
                 language=settings.language,
                 history=job.history,
                 cancel=job.cancel,

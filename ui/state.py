@@ -1,9 +1,12 @@
 """What a visitor's page remembers, and where the application comes from."""
 
+from dataclasses import replace
+from typing import Literal
+
 import streamlit as st
 
 from index.embedder import Embedder
-from rag import Config, Fuente, Sampling, load_config
+from rag import Config, Fuente, load_config
 from ui.jobs import AnswerJob, IngestJob, MeasureJob, QuestionsJob, Settings
 from ui.library import Library
 from ui.scope import chosen_scope
@@ -68,13 +71,14 @@ def most_passages(config: Config) -> int:
 def settings(config: Config, generator: str) -> Settings:
     """How the visitor wants the next question answered."""
     state, generation = st.session_state, config.generation
-    sampling = Sampling(
-        temperature=state["temperature"], top_p=generation.top_p, max_tokens=generation.max_tokens, seed=state["seed"]
-    )
+    sampling = replace(generation.sampling(), temperature=state["temperature"], seed=state["seed"])
+    style: Literal["full", "short"] = "short" if state["short_answers"] else "full"
+    options = replace(generation.options(), caution=state["caution"], style=style)
     return Settings(
         generator=state.get("generator") or generator,
         language=state["answer_language"],
         k=state["passages"],
         sampling=sampling,
+        options=options,
         where=chosen_scope(),
     )

@@ -15,11 +15,13 @@ from models import NotPreparedError
 from rag.cli.explaining import explanation_json, print_explanation, print_packing
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import (
+    CautionOption,
     DiversityOption,
     IndexOption,
     JsonOption,
     PassagesOption,
     PerSourceOption,
+    StyleOption,
     app,
     configured,
 )
@@ -132,6 +134,11 @@ def ask(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer.")] = None,
     seed: Annotated[int | None, typer.Option(help="Equal seeds give equal answers.")] = None,
+    caution: CautionOption = None,
+    style: StyleOption = None,
+    unsupported: Annotated[
+        str | None, typer.Option(help="remove or flag: what becomes of a sentence that no passage supports.")
+    ] = None,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -146,6 +153,9 @@ def ask(
             "repetition_penalty": repetition_penalty,
             "max_tokens": max_tokens,
             "seed": seed,
+            "caution": caution,
+            "style": style,
+            "unsupported": unsupported,
         },
     )
     _, infos = index_state(fuente)
@@ -167,11 +177,13 @@ def ask(
 def chat(
     scope: Scope,
     k: PassagesOption = None,
+    caution: CautionOption = None,
+    style: StyleOption = None,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
     """Hold a conversation: one question a line, follow-ups understood; an empty line or Ctrl-D ends it."""
-    fuente = configured(index, retrieval={"k": k})
+    fuente = configured(index, retrieval={"k": k}, generation={"caution": caution, "style": style})
     _, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente)

@@ -6,8 +6,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rag.cli.calibrating import Sample, calibrated
 from rag.cli.library import prepare_missing
-from rag.cli.options import IndexOption, JsonOption, PassagesOption, app, configured
+from rag.cli.options import (
+    CautionOption,
+    IndexOption,
+    JsonOption,
+    PassagesOption,
+    StyleOption,
+    app,
+    configured,
+)
 from rag.cli.progress import count_progress
 from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
@@ -59,15 +68,35 @@ def run(
         Path | None,
         typer.Option(help="Keep what was done (answers, or rankings without them) in this JSONL file, to go on from."),
     ] = None,
-    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw recall, channels and latency here.")] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw recall, channels and latency here; with --calibrate, the confidence."),
+    ] = None,
+    given_paragraph: Annotated[
+        bool, typer.Option("--given-paragraph", help="Hand over the question's own paragraph in place of a search.")
+    ] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit the confidence on this set and keep it with the index.")
+    ] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Judge exact match and F1 by a short answer asked for besides.")
+    ] = False,
+    style: StyleOption = None,
+    caution: CautionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval, answers and abstention: a set of `eval build` on your own index, others on their own text."""
     if plots:
         figure_class()  # before hours of work
-    fuente = configured(index, retrieval={"k": k, "rerank": rerank})
+    fuente = configured(index, retrieval={"k": k, "rerank": rerank}, generation={"style": style, "caution": caution})
     prepare_missing(fuente, embedder_only=retrieval_only)
     opened = open_set(fuente, questions, tell=notes.print, passages=passages, chunked=chunked)
+    if given_paragraph and not opened.by_paragraph:
+        raise typer.BadParameter("--given-paragraph goes with a public set whose paragraphs are the passages")
+    sample = Sample(limit, seed, records, given_paragraph, short)
+    if calibrate:
+        calibrated(fuente, opened, sample, plots, json=json)
+        return
     with count_progress("searching") as progress:
         report: Report = evaluate_retrieval(
             opened.question_set,
@@ -79,7 +108,7 @@ def run(
             settings=fuente.answer_settings(),
         )
     if not retrieval_only:
-        report = joined(report, _answers(fuente, opened, limit, seed, records))
+        report = joined(report, _answers(fuente, opened, sample))
     if plots:
         _draw(opened, plots, fuente.config.retrieval.k, limit, seed)
     if json:
@@ -123,16 +152,16 @@ def build(
     out.print(f'Review {file}: set "status" to "accepted" or "rejected". Then: fuente eval {file}')
 
 
-def _answers(fuente: Fuente, opened: Opened, limit: int | None, seed: int, records: Path | None) -> Report:
+def _answers(fuente: Fuente, opened: Opened, sample: Sample) -> Report:
     with count_progress("answering") as progress:
         return evaluate_answers(
             opened.question_set,
-            opened.harness.answering(),
-            limit=limit,
-            seed=seed,
+            opened.harness.answering(given=sample.given, short=sample.short),
+            limit=sample.limit,
+            seed=sample.seed,
             progress=progress,
-            records=records,
-            settings=fuente.answer_settings(),
+            records=sample.records,
+            settings=sample.settings(fuente),
         )
 
 

@@ -49,7 +49,12 @@ def _packing_json(packing: Packing) -> dict[str, Any]:
         }
         for passage in packing.passages
     ]
-    return {"budget": packing.budget, "instructions_and_question": packing.frame, "passages": passages}
+    return {
+        "budget": packing.budget,
+        "instructions_and_question": packing.frame,
+        "passages": passages,
+        "far_behind": [hit.chunk.id for hit in packing.trailing],
+    }
 
 
 def _explained_json(explained: Explained) -> dict[str, Any]:
@@ -104,6 +109,9 @@ def print_packing(packing: Packing) -> None:
             str(passage.total),
             "" if number <= kept else Text("left out: no room", style="yellow"),
         )
+    for hit in packing.trailing:
+        where = Text(f"{plain(place(hit.source, hit.chunk.page))} {hit.chunk.start}–{hit.chunk.end}", style="cyan")
+        table.add_row("–", where, "", "", Text("left out: far behind the best", style="yellow"))
     out.print()
     out.print(table)
     out.print(Text(f"budget of the prompt: {packing.budget} tokens (generation.prompt_tokens)", style="dim"))

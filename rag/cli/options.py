@@ -29,6 +29,13 @@ DiversityOption = Annotated[
 ]
 PerSourceOption = Annotated[int | None, typer.Option(min=0, help="Most passages of one document; 0 is no limit.")]
 
+CautionOption = Annotated[
+    float | None, typer.Option(min=0, max=1, help="How sure to be before answering: 0 is bold, 1 refuses everything.")
+]
+StyleOption = Annotated[
+    str | None, typer.Option(help="full writes sentences, short gives the fewest words of a passage that answer.")
+]
+
 
 def _tell_version(asked: bool) -> None:
     if asked:

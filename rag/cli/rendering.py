@@ -72,6 +72,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "rewriting": answer.rewritten.how if answer.rewritten else None,
         "answer": answer.text,
         "unsure_names": list(answer.unsure),
+        "unsupported": list(answer.unsupported),
         "abstained": answer.abstained,
         "confidence": round(answer.confidence, 4),
         "language": answer.language,
@@ -83,6 +84,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
             "prompt_tokens": usage.prompt_tokens,
             "answer_tokens": usage.answer_tokens,
             "dropped_passages": usage.dropped_passages,
+            "trailing_passages": usage.trailing_passages,
         },
         "model": answer.model,
     }
@@ -130,6 +132,8 @@ def print_sources(answer: Answer) -> None:
     if answer.unsure:
         names = plain(", ".join(answer.unsure))
         out.print(Text(f"[?] {phrases(answer.language).unsure.format(names=names)}", style="yellow"))
+    if answer.unsupported:
+        out.print(Text(f"[!] {phrases(answer.language).unsupported}", style="yellow"))
     if answer.abstained and answer.hits:
         nearest = ", ".join(dict.fromkeys(place(hit.source, hit.chunk.page) for hit in answer.hits))
         out.print(Text(f"({plain(nearest)})", style="dim"))

@@ -40,10 +40,17 @@ class ExtraMissingError(RagError):
 
 
 class TooFewQuestionsError(RagError):
-    """A half of the questions would say nothing."""
+    """So few questions would say nothing of others."""
 
-    def __init__(self, count: int, fewest: int) -> None:
+    def __init__(
+        self,
+        count: int,
+        fewest: int,
+        *,
+        kind: str = "answerable questions",
+        purpose: str = "tune on one half and judge on the other",
+    ) -> None:
         super().__init__(
-            f"the set has {count} answerable questions, and at least {fewest} are needed to tune on one half and judge"
-            " on the other. Add questions, for example with `fuente eval build`"
+            f"the set has {count} {kind}, and at least {fewest} are needed to {purpose}."
+            " Add questions, for example with `fuente eval build`"
         )

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import logging
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from index.errors import IndexDamagedError, IndexMismatchError
+from index.filters import Filter
 from index.search import Index
 from index.types import Hit, Identity
 from index.writer import IndexWriter
@@ -21,11 +21,10 @@ from rag.answerer import Answerer
 from rag.compose import Fuente
 from rag.evaluation.gold import Golds, name_of
 from rag.evaluation.questions import Question, QuestionSet
-from rag.evaluation.records import AnswerRecord
+from rag.evaluation.records import AnswerRecord, SignalRecord
 from rag.types import Answer
 
 _log = logging.getLogger(__name__)
-_MARKER = re.compile(r"\s*\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +44,44 @@ class Harness:
         found = retriever.search_many([question.text for question in questions], depth)
         return [[self.name(question, hit) for hit in hits] for question, hits in zip(questions, found, strict=True)]
 
-    def answering(self) -> Callable[[Question], AnswerRecord]:
-        """Answers from the whole index, as a person's question would be answered."""
-        answerer = self.fuente.answerer_over(self.fuente.retriever_over(self.index))
-        return lambda question: self._record(answerer, question)
+    def answering(self, *, given: bool = False, short: bool = False) -> Callable[[Question], AnswerRecord]:
+        """Answers from the whole index, as a person's question would be answered.
 
-    def _record(self, answerer: Answerer, question: Question) -> AnswerRecord:
+        `given` hands over the question's own paragraph in place of a search; `short` also asks for the bare answer.
+        """
+        answerer = self._answerer()
+
+        def answered(question: Question) -> AnswerRecord:
+            where = _paragraph_of(question) if given else None
+            record = self._record(answerer, question, where)
+            if not short:
+                return record
+            # The prompt is the same up to its last lines, so this reads nothing anew.
+            bare = answerer.answer(question.text, where=where, options=replace(answerer.options, style="short"))
+            return replace(record, short_text="" if bare.abstained else bare.bare_text)
+
+        return answered
+
+    def signalling(self, *, given: bool = False) -> Callable[[Question], SignalRecord]:
+        """What is known of a question before anything is written."""
+        answerer = self._answerer()
+
+        def signals(question: Question) -> SignalRecord:
+            started = time.perf_counter()
+            found = answerer.signals(question.text, where=_paragraph_of(question) if given else None)
+            return SignalRecord(found, time.perf_counter() - started)
+
+        return signals
+
+    def _answerer(self) -> Answerer:
+        return self.fuente.answerer_over(self.fuente.retriever_over(self.index))
+
+    def _record(self, answerer: Answerer, question: Question, where: Filter | None) -> AnswerRecord:
         started = time.perf_counter()
-        answer = answerer.answer(question.text)
+        answer = answerer.answer(question.text, where=where)
         names = {hit.chunk.id: self.name(question, hit) for hit in answer.hits}
         return AnswerRecord(
-            text="" if answer.abstained else _MARKER.sub("", answer.text),
+            text="" if answer.abstained else answer.bare_text,
             short_text=None,
             abstained=answer.abstained,
             confidence=answer.confidence,
@@ -115,6 +141,11 @@ def text_document(source: str, text: str, language: str | None) -> Document:
         metadata={},
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
+
+
+def _paragraph_of(question: Question) -> Filter:
+    """The one paragraph that the question was written about."""
+    return Filter(sources=(question.paragraph_id,))
 
 
 def _cited(answer: Answer, names: dict[int, str]) -> tuple[str, ...]:

@@ -15,11 +15,15 @@ from rag.evaluation.squad import parallel, read_squad
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A question set and the application over the index that it is asked of; `own` when that is the person's own."""
+    """A question set and the application over the index that it is asked of; `own` when that is the person's own.
+
+    `by_paragraph` when every paragraph of the set is a passage under its own id.
+    """
 
     question_set: QuestionSet
     harness: Harness
     own: bool
+    by_paragraph: bool = False
 
     def answerable(self, limit: int | None, seed: int) -> Sequence[Question]:
         """The questions that have an answer to find."""
@@ -55,7 +59,7 @@ def open_set(
     tell(f"{len(question_set.paragraphs)} paragraphs, {len(question_set.questions)} questions; indexing")
     over = over_documents if chunked else over_paragraphs
     harness = over(fuente, question_set, fuente.config.models.cache / "evaluation")
-    return Opened(question_set, harness, own=False)
+    return Opened(question_set, harness, own=False, by_paragraph=not chunked)
 
 
 def _read(questions: Path, passages: Path | None) -> QuestionSet:

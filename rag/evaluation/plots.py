@@ -1,12 +1,15 @@
 """Figures as PNG files: every figure has one look, made by `new_figure`, and one function that takes its data."""
 
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rag.evaluation.abstention import BoolArray, FloatArray, RiskCoveragePoint, risk_coverage
+from rag.evaluation.calibration import Bin, reliability
 from rag.evaluation.curves import DENSE, FUSED, LEXICAL, RERANKED, Curves
 from rag.evaluation.errors import ExtraMissingError
 from rag.evaluation.tuning import Tuned
@@ -141,6 +144,41 @@ def gain(tuned: Tuned) -> "Figure":
     axes.margins(x=0.15)
     axes.legend(loc="lower left", frameon=False, labelcolor=INK, ncols=2)
     return figure
+
+
+def reliability_diagram(bins: Sequence[Bin], title: str) -> "Figure":
+    """What came true of each confidence: on the diagonal it means what it says."""
+    figure, axes = new_figure(title, "confidence", "questions that have an answer")
+    axes.plot([0, 1], [0, 1], color=GREY, lw=1.2, ls="--", label="as it says")
+    confidences, shares = [one.confidence for one in bins], [one.answerable for one in bins]
+    axes.plot(confidences, shares, color=TEAL, marker="o", ms=6, lw=1.8, label="as it came true")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    as_percent(axes.xaxis)
+    as_percent(axes.yaxis)
+    axes.legend(loc="upper left", frameon=False, labelcolor=INK)
+    return figure
+
+
+def risk_coverage_curve(points: Sequence[RiskCoveragePoint], title: str) -> "Figure":
+    """How many of the tried questions have no answer, by the share of questions that is tried."""
+    figure, axes = new_figure(title, "questions that are tried", "of these, without an answer")
+    axes.plot([point.coverage for point in points], [point.risk for point in points], color=TEAL, lw=1.8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    as_percent(axes.xaxis)
+    as_percent(axes.yaxis)
+    return figure
+
+
+def write_confidence_plots(confidences: FloatArray, answerable: BoolArray, folder: Path, title: str) -> list[Path]:
+    """Writes reliability.png and risk_coverage.png; their paths. Raises: ExtraMissingError."""
+    points = risk_coverage(confidences, (~answerable).astype(np.float64))
+    drawn = {
+        "reliability": reliability_diagram(reliability(confidences, answerable), f"Reliability · {title}"),
+        "risk_coverage": risk_coverage_curve(points, f"Risk against coverage · {title}"),
+    }
+    return [save_png(figure, folder / f"{name}.png") for name, figure in drawn.items()]
 
 
 def save_png(figure: "Figure", path: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from rag.confidence import Signals
 from rag.evaluation.errors import EvaluationRecordsError
 from rag.evaluation.questions import QuestionSet
 
@@ -48,6 +49,14 @@ class RankingRecord:
     """The paragraphs that a search returned for one question, best first."""
 
     paragraph_ids: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRecord:
+    """The signals of one question, None where nothing was found for it."""
+
+    signals: Signals | None
     seconds: float
 
 
@@ -153,6 +162,12 @@ def answer_record(record: Mapping[str, Any]) -> AnswerRecord:
             None if record["time_to_first_token_s"] is None else float(record["time_to_first_token_s"])
         ),
     )
+
+
+def signal_record(record: Mapping[str, Any]) -> SignalRecord:
+    """The record of one line. Raises: KeyError, TypeError or ValueError for one of another shape."""
+    signals = record["signals"]
+    return SignalRecord(None if signals is None else Signals(**signals), float(record["seconds"]))
 
 
 def ranking_record(record: Mapping[str, Any]) -> RankingRecord:

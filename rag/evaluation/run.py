@@ -12,9 +12,11 @@ from rag.evaluation.records import (
     AnswerRecord,
     RankingRecord,
     RecordFile,
+    SignalRecord,
     about_set,
     answer_record,
     ranking_record,
+    signal_record,
 )
 from rag.evaluation.report import Report, Section, as_json, assemble
 from rag.evaluation.scoring import (
@@ -34,7 +36,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the numbers of questions done and to do."""
 
 _SEARCHES_AT_ONCE = 32
-_Record = TypeVar("_Record", AnswerRecord, RankingRecord)
+_Record = TypeVar("_Record", AnswerRecord, RankingRecord, SignalRecord)
 _Asked = TypeVar("_Asked", Answered, Ranked)
 
 
@@ -106,6 +108,31 @@ def evaluate_answers(
         done, interrupted = _asked(questions, ask, 1, answer_record, file, progress)
     answered = [Answered(question, record) for question, record in done]
     return _report(question_set, answered, lambda part: _answer_sections(part, seed), seed, limit, interrupted)
+
+
+def collect_signals(
+    question_set: QuestionSet,
+    signals: Callable[[Question], SignalRecord],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    records: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[list[tuple[Question, SignalRecord]], bool]:
+    """Each question with its signals, and whether Ctrl-C ended it early; the parameters are those of
+    `evaluate_retrieval`.
+
+    Raises: EvaluationRecordsError for records of another evaluation.
+    """
+    questions = sampled(question_set.questions, limit, seed)
+
+    def ask(batch: Sequence[Question]) -> list[SignalRecord]:
+        return [signals(question) for question in batch]
+
+    with ExitStack() as stack:
+        file = _record_file(stack, records, question_set, "signals", settings)
+        return _asked(questions, ask, 1, signal_record, file, progress)
 
 
 def _answer_sections(answered: Sequence[Answered], seed: int) -> Section:

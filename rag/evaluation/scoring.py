@@ -27,7 +27,8 @@ class Answered:
     @property
     def prediction(self) -> str:
         """The text that exact match and F1 judge: empty when the system abstained."""
-        return "" if self.record.abstained else self.record.short_text or self.record.text
+        short = self.record.short_text
+        return "" if self.record.abstained else self.record.text if short is None else short
 
     @property
     def long_text(self) -> str:

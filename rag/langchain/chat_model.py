@@ -64,7 +64,7 @@ class ChatFuente(BaseChatModel):
         Raises: ConfigurationError, NotPreparedError, UnknownModelError.
         """
         fuente = Fuente.configured(**flags)
-        sampling = fuente.sampling()
+        sampling = fuente.config.generation.sampling()
         return cls(generator=fuente.generator, **{name: getattr(sampling, name) for name in _PER_CALL})
 
     @model_validator(mode="after")

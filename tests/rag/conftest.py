@@ -18,6 +18,7 @@ from index.embedder import Vectors
 from index.filters import Filter
 from index.types import Hit
 from ingest.types import Chunk, Document
+from rag.spans import Piece, standing_in
 from rag.types import Message, Sampling
 
 TURN, END = "<|im_start|>", "<|im_end|>"
@@ -202,6 +203,20 @@ class ScriptedChooser(ScriptedGenerator):
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
         self.checks.append(messages)
         return self._log_odds
+
+
+class ScriptedExtractor(ScriptedChooser):
+    """Is sure that the passages hold the answer, and finds it in the first text in which `words` stand."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__([], 10.0)
+        self._words = words
+
+    def extract(
+        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
+    ) -> Piece | None:
+        self.prompts.append(messages)
+        return standing_in(texts, self._words)
 
 
 class InTurn(ScriptedChooser):

@@ -278,7 +278,7 @@ def test_cancelled_before_the_first_sentence_it_is_empty_and_no_refusal() -> Non
 
 
 def test_passages_that_do_not_fit_are_counted_and_never_cited() -> None:
-    needed = writing(FIRST).answer(QUESTION).usage.prompt_tokens + len(phrases("es").check.split())
+    needed = writing(FIRST).answer(QUESTION).usage.prompt_tokens + len(phrases("es").short.split())
     answer = writing(f"{FIRST} El agua hierve a cien grados.", prompt_tokens=needed - 1).answer(QUESTION)
     check(answer)
     assert answer.usage.dropped_passages == 1

@@ -42,7 +42,7 @@ def work(plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("FUENTE_MODELS__GENERATOR", str(tiny_models / "generator"))
     monkeypatch.setenv("FUENTE_MODELS__DEVICE", "cpu")
     monkeypatch.setenv("FUENTE_RETRIEVAL__DENSE_WEIGHT", "0")
-    monkeypatch.setenv("FUENTE_GENERATION__ABSTAIN_BELOW", "0")
+    monkeypatch.setenv("FUENTE_GENERATION__CAUTION", "0")
     (plain_settings / "docs").mkdir()
     write("docs/agua.txt", WATER)
     write("docs/lstm.md", f"# Redes\n\n{GATES}")
@@ -238,7 +238,7 @@ def test_a_conversation_is_held_line_by_line(
 
 def test_an_abstention_is_a_success(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("ingest", "docs")
-    monkeypatch.setenv("FUENTE_GENERATION__ABSTAIN_BELOW", "1")
+    monkeypatch.setenv("FUENTE_GENERATION__CAUTION", "1")
     found = run_json("ask", "¿Quién ganó la copa?", "--max-tokens", "5")
     assert (found["abstained"], found["citations"]) == (True, [])
     assert found["answer"] == "No encuentro la respuesta en tus documentos."

@@ -53,14 +53,14 @@ def test_the_configuration_reaches_its_objects(plain_settings: Path, tiny_models
         language="pt",
         retrieval={"k": 3, "channel": "lexical", "candidates": 9},
         generation={"temperature": 0.7, "top_p": 0.8, "max_tokens": 11, "seed": 4, "prompt_tokens": 500,
-                    "abstain_below": 0.1},
+                    "caution": 0.1},
     )  # fmt: skip
     write("a.txt", "Las redes aprenden pesos.")
     fuente.ingest(["a.txt"])
     answerer = fuente.answerer
     sampling = answerer.sampling
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.seed) == (0.7, 0.8, 11, 4)
-    assert (answerer.prompt_tokens, answerer.abstain_below, answerer.language) == (500, 0.1, "pt")
+    assert (answerer.prompt_tokens, answerer.options.caution, answerer.language) == (500, 0.1, "pt")
     assert fuente.retriever.k == 3
     assert fuente.index.settings == SearchSettings("lexical", "mix", 0.7, 9)
     assert fuente.identity().embedder == str(tiny_models / "embedder")

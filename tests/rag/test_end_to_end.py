@@ -41,7 +41,7 @@ def fuente(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder, small_g
     folder = tmp_path_factory.mktemp("library")
     (folder / "files").mkdir()
     write_files(folder / "files")
-    generation = {"temperature": 0.0, "max_tokens": 60, "abstain_below": 0.0}
+    generation = {"temperature": 0.0, "max_tokens": 60, "caution": 0.0}
     found = Fuente(load_config(index=folder / "index", generation=generation), embedder=embedder)
     vars(found)["generator"] = small_generator  # where the property keeps what it built
     found.ingest([folder / "files"])
@@ -62,7 +62,7 @@ def check(fuente: Fuente, answer: Answer) -> None:
 
 def test_answers_are_cited_exactly(fuente: Fuente) -> None:
     expected = {
-        "When did the Lighthouse Museum of Vigo open?": ("museum.txt", "1987", None),
+        "In which year did the Lighthouse Museum of Vigo open?": ("museum.txt", "1987", None),
         "How long is the main span of the Rande bridge?": ("bridge.pdf", "401", 2),
     }
     for question, (name, fact, page) in expected.items():

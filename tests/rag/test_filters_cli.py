@@ -29,7 +29,7 @@ def settings(plain_settings: Path, tiny_models: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("FUENTE_MODELS__EMBEDDER", str(tiny_models / "embedder"))
     monkeypatch.setenv("FUENTE_MODELS__GENERATOR", str(tiny_models / "generator"))
     monkeypatch.setenv("FUENTE_MODELS__DEVICE", "cpu")
-    monkeypatch.setenv("FUENTE_GENERATION__ABSTAIN_BELOW", "0")
+    monkeypatch.setenv("FUENTE_GENERATION__CAUTION", "0")
     return plain_settings
 
 
@@ -173,7 +173,7 @@ def test_an_answer_comes_from_the_scope_alone(
     answer = run_json("ask", QUESTION, "--collection", "tesis", "--language", "es")
     assert {hit["collection"] for hit in answer["hits"]} == {"tesis"}
     assert [citation["source"] for citation in answer["citations"]] == [str(work / "tesis/mar.txt")]
-    monkeypatch.setenv("FUENTE_GENERATION__ABSTAIN_BELOW", "1")
+    monkeypatch.setenv("FUENTE_GENERATION__CAUTION", "1")
     for options, told in ((("--collection", "tesis"), True), ((), False)):
         result = runner.invoke(app, ["ask", QUESTION, *options])
         assert result.exit_code == 0

@@ -438,3 +438,30 @@ def test_layers_that_forget_are_run_anew(tokenizer: Any) -> None:
     reused = TransformersGenerator(model, tokenizer, name="tiny")
     for text in (LONG + "uno", LONG + "dos", LONG + "dos tres"):
         assert whole(reused, ask(text)) == whole(TransformersGenerator(model, tokenizer, name="tiny"), ask(text))
+
+
+def test_the_piece_found_has_the_likelihood_of_its_tokens_and_leaves_the_cache_as_it_is(
+    generator: TransformersGenerator, model: Any, tokenizer: Any
+) -> None:
+    texts = ["las redes compiten", "the decoder writes one token"]
+    messages = (Message("user", "¿Qué hacen las redes?"),)
+    expected = "".join(generator.stream(messages, GREEDY))
+    piece = generator.extract(messages, texts)
+    assert piece is not None
+    assert "".join(generator.stream(messages, GREEDY)) == expected
+    assert generator.extract(messages, texts) == piece
+    # Its tokens are not told; it is at least so likely as when it is spelt as the tokenizer does.
+    written = texts[piece.text][piece.start : piece.end]
+    prompt = generator._tokens.prompt(messages)
+    ids = tokenizer(written, add_special_tokens=False)["input_ids"]
+    with torch.inference_mode():
+        logs = torch.log_softmax(model(input_ids=torch.tensor([[*prompt, *ids]])).logits[0].float(), dim=-1)
+    ends = [tokenizer.convert_tokens_to_ids(END)]
+    steps = [logs[len(prompt) - 1 + place, token] for place, token in enumerate([*ids, *ends])]
+    assert piece.log_likelihood >= float(sum(steps)) - 1e-3
+
+
+def test_no_piece_is_extracted_once_the_reader_stops(generator: TransformersGenerator) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert generator.extract((Message("user", "Hola"),), ["las redes"], cancel=stop) is None

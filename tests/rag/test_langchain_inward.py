@@ -18,7 +18,7 @@ from index import Embedder
 from rag.answerer import Answerer
 from rag.generator import Chooser, Generator
 from rag.langchain import ChatFuente, LangChainGenerator, LangChainSearch
-from rag.types import Message, Sampling
+from rag.types import Message, Options, Sampling
 
 DOCUMENTS = [
     Document(
@@ -164,7 +164,9 @@ def test_the_local_model_answers_from_a_langchain_store(
     search: LangChainSearch, embedder: Embedder, small_generator: Generator
 ) -> None:
     sampling = Sampling(temperature=0.0, max_tokens=60)
-    answerer = Answerer(search, small_generator, embedder.encode_queries, sampling=sampling, abstain_below=0.0)
+    answerer = Answerer(
+        search, small_generator, embedder.encode_queries, sampling=sampling, options=Options(caution=0.0)
+    )
     answer = answerer.answer("¿Cuándo se construyó el faro de Punta Roja?")
     assert answer.hits[0].source == "faros.pdf"
     assert 0.0 < answer.confidence < 1.0

@@ -25,7 +25,7 @@ def words(messages: Sequence[Message]) -> int:
 
 
 def needed(hits: Sequence[Hit]) -> int:
-    return words(build_prompt(QUESTION, hits, "es", max_tokens=10**6, count_tokens=words).check)
+    return words(build_prompt(QUESTION, hits, "es", max_tokens=10**6, count_tokens=words).short)
 
 
 def test_every_passage_is_numbered_in_order_when_all_fit() -> None:
@@ -44,7 +44,7 @@ def test_the_best_are_kept_the_rest_reported_and_the_budget_respected(spare: int
     prompt = build_prompt(QUESTION, HITS, "es", max_tokens=budget, count_tokens=words)
     kept = len(prompt.hits)
     assert (*prompt.hits, *prompt.dropped) == tuple(HITS)
-    assert words(prompt.answer) <= words(prompt.check) <= budget
+    assert words(prompt.answer) <= words(prompt.check) <= words(prompt.short) <= budget
     assert kept == len(HITS) or needed(HITS[: kept + 1]) > budget
 
 

@@ -58,7 +58,7 @@ def address(tmp_path_factory):
         "FUENTE_MODELS__CACHE": str(cache),
         "FUENTE_MODELS__GENERATOR": GENERATOR,
         # The tiny model is unsure of everything; whether it may speak is not what is tested here.
-        "FUENTE_GENERATION__ABSTAIN_BELOW": "0",
+        "FUENTE_GENERATION__CAUTION": "0",
         "FUENTE_GENERATION__TEMPERATURE": "0",
         "FUENTE_GENERATION__MAX_TOKENS": "60",
     }

@@ -125,12 +125,15 @@ def test_the_settings_reach_the_answerer(fuente, monkeypatch):
     app.selectbox(key="answer_language").set_value("pt")
     app.slider(key="temperature").set_value(0.7)
     app.slider(key="passages").set_value(9)
+    app.slider(key="caution").set_value(0.8)
+    app.toggle(key="short_answers").set_value(True)
     app.number_input(key="seed").set_value(5).run()
     app.chat_input[0].set_value("What?").run()
     finish(app)
     call = fuente.answerer.calls[-1]
     assert (call["language"], call["k"]) == ("pt", 9)
     assert (call["sampling"].temperature, call["sampling"].seed) == (0.7, 5)
+    assert (call["options"].caution, call["options"].style) == (0.8, "short")
 
 
 def test_settings_and_conversation_outlive_a_change_of_language(fuente, monkeypatch):

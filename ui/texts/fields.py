@@ -13,6 +13,10 @@ class Texts:
     answer_settings: str
     answer_language: str
     answer_language_auto: str
+    caution: str
+    caution_help: str
+    short_answers: str
+    short_answers_help: str
     temperature: str
     temperature_help: str
     passages: str
@@ -80,6 +84,7 @@ class Texts:
     why_reranked: str
     why_in_prompt: str
     why_no_room: str
+    why_far_behind: str
     why_lost_filter: str
     why_lost_channels: str
     why_lost_shortlist: str

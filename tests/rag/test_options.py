@@ -1,0 +1,118 @@
+"""Short answers, caution, flagged sentences and trimmed prompts."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.types import Hit
+from rag.answerer import Answerer
+from rag.phrases import phrases
+from rag.types import Options, TextDelta
+from tests.rag.conftest import (
+    FixedSearch,
+    ScriptedChooser,
+    ScriptedExtractor,
+    ScriptedGenerator,
+    bag_of_words,
+    document,
+    hits_of,
+)
+
+DOCUMENT = document(
+    "El faro de la isla se encendió en 1823. Lo construyó Augustin Fresnel.\n\nEl museo guarda 412 lámparas.\n\nFin."
+)
+HITS = hits_of(DOCUMENT)  # with scores 4, 3 and 2
+QUESTION = "¿Quién construyó el faro de la isla?"
+
+
+def answerer(generator: ScriptedGenerator, hits: list[Hit] = HITS, **options: Any) -> Answerer:
+    return Answerer(FixedSearch(hits), generator, bag_of_words, options=Options(**options))
+
+
+@pytest.mark.parametrize(
+    "generator", [ScriptedExtractor("Augustin Fresnel"), ScriptedChooser(["«augustin ", "Fresnel»."], 9.0)]
+)
+def test_a_short_answer_is_words_of_a_passage_and_cites_their_sentence(generator: ScriptedGenerator) -> None:
+    events = list(answerer(generator, style="short").stream(QUESTION))
+    assert [event.text for event in events if isinstance(event, TextDelta)] == ["Augustin Fresnel [1]"]
+    answer = answerer(generator, style="short").answer(QUESTION)
+    (citation,) = answer.citations
+    assert (citation.quote, citation.support) == ("Lo construyó Augustin Fresnel.", 1.0)
+    assert DOCUMENT.text[citation.start : citation.end] == citation.quote
+    assert generator.prompts[-1][-1].content.endswith(phrases("es").short)
+
+
+@pytest.mark.parametrize("generator", [ScriptedExtractor("Napoleón"), ScriptedChooser(["Napoleón"], 9.0)])
+def test_words_that_stand_in_no_passage_are_no_short_answer(generator: ScriptedGenerator) -> None:
+    answer = answerer(generator, style="short").answer(QUESTION)
+    assert (answer.abstained, answer.text) == (True, phrases("es").abstained)
+
+
+def test_the_style_of_one_question_leaves_the_others_as_they_are() -> None:
+    one = answerer(ScriptedExtractor("1823"))
+    assert one.answer(QUESTION, options=Options(style="short")).text == "1823 [1]"
+    assert one.answer(QUESTION).abstained
+
+
+@given(st.floats(-4, 4), st.floats(0, 1))
+def test_it_answers_exactly_from_the_caution_upwards(log_odds: float, caution: float) -> None:
+    asked = answerer(ScriptedChooser(["El museo guarda 412 lámparas."], log_odds))
+    sure = asked.answer("¿Cuántas lámparas guarda el museo?", options=Options(caution=0.0))
+    again = asked.answer("¿Cuántas lámparas guarda el museo?", options=Options(caution=caution))
+    assert not sure.abstained
+    assert again.abstained == (sure.confidence < caution)
+
+
+def test_a_sentence_without_support_is_shown_flagged_where_that_is_asked_for() -> None:
+    text = "El museo guarda 412 lámparas. El museo guarda 500 lámparas. Los marcianos bailan."
+    generator = ScriptedChooser([text], 10.0)
+    removed = answerer(generator).answer(QUESTION)
+    assert (removed.text, removed.unsupported) == ("El museo guarda 412 lámparas. [1]", ())
+    flagged = answerer(generator, unsupported="flag").answer(QUESTION)
+    assert flagged.text == (
+        "El museo guarda 412 lámparas. [1] El museo guarda 500 lámparas. [!] Los marcianos bailan. [!]"
+    )
+    assert flagged.unsupported == ("El museo guarda 500 lámparas.", "Los marcianos bailan.")
+    assert [citation.marker for citation in flagged.citations] == ["1"]
+
+
+def test_a_model_cannot_write_the_signs_itself() -> None:
+    answer = answerer(ScriptedChooser(["El museo guarda 412 lámparas [?] [ ! ]. Fin [!]"], 10.0)).answer(QUESTION)
+    assert answer.text.startswith("El museo guarda 412 lámparas")
+    assert answer.citations
+    assert not {"!", "?"} & set(answer.text)
+
+
+# In a corpus of 200 passages a deviation counts for four fifths of one.
+@pytest.mark.parametrize(("margin", "kept"), [(0.0, 1), (0.75, 1), (0.85, 2), (1.55, 2), (1.65, 3), (math.inf, 3)])
+def test_passages_far_behind_the_best_stay_out_of_the_prompt_but_are_shown(margin: float, kept: int) -> None:
+    generator = ScriptedChooser(["El museo guarda 412 lámparas."], 10.0)
+    answer = answerer(generator, passage_margin=margin).answer(QUESTION)
+    prompt = generator.prompts[0][1].content
+    assert [hit.chunk.text in prompt for hit in HITS] == [rank < kept for rank in range(3)]
+    assert answer.hits == tuple(HITS)
+    assert (answer.usage.trailing_passages, answer.usage.dropped_passages) == (3 - kept, 0)
+
+
+def test_scores_without_a_scale_trim_nothing() -> None:
+    generator = ScriptedChooser(["El museo guarda 412 lámparas."], 10.0)
+    search = FixedSearch(HITS, corpus_size=None)
+    answer = Answerer(search, generator, bag_of_words, options=Options(passage_margin=0.1)).answer(QUESTION)
+    assert answer.usage.trailing_passages == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"style": "long"}, "style='long'"),
+        ({"caution": 1.5}, "caution=1.5"),
+        ({"unsupported": "keep"}, "unsupported='keep'"),
+        ({"passage_margin": -1.0}, "passage_margin=-1.0"),
+    ],
+)
+def test_options_out_of_range_are_named(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Options(**values)
