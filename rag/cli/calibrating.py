@@ -67,8 +67,10 @@ def calibrated(fuente: Fuente, opened: Opened, sample: Sample, plots: Path | Non
     judgement = judged(signals, answerable, groups, seed=sample.seed)
     report = _report(opened, judgement, sample)
     about = {"set": opened.question_set.name, "questions": len(found), "confidence": report["confidence"]}
-    names = {"generator": fuente.generator.name, "embedder": fuente.embedder.name}
-    replace(fitted(signals, answerable), **names, about=about).save(folder / CALIBRATION_FILE)
+    calibration = replace(
+        fitted(signals, answerable), generator=fuente.generator.name, embedder=fuente.embedder.name, about=about
+    )
+    calibration.save(folder / CALIBRATION_FILE)
     if plots:
         title = f"{opened.question_set.name}, {len(found)} questions, fitted on other articles"
         written = write_confidence_plots(judgement.confidences, judgement.answerable, plots, title)
