@@ -9,11 +9,11 @@ import typer
 
 from index.errors import IndexNotFoundError
 from rag.cli.progress import count_progress
-from rag.evaluation.opening import Opened
 from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
 from rag.confidence import CALIBRATION_FILE
 from rag.evaluation.calibration import Judged, fitted, judged
+from rag.evaluation.opening import Opened
 from rag.evaluation.plots import write_confidence_plots
 from rag.evaluation.report import as_json, table
 from rag.evaluation.run import collect_signals

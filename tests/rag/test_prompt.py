@@ -56,7 +56,7 @@ def test_the_packing_tells_what_the_prompt_holds(spare: int) -> None:
     assert tuple(one.hit for one in told.kept) == prompt.hits
     assert tuple(one.hit for one in told.dropped) == prompt.dropped
     assert told.budget == budget
-    assert told.frame + sum(one.tokens for one in told.kept) == words(prompt.check) == told.kept[-1].total
+    assert told.frame + sum(one.tokens for one in told.kept) == words(prompt.short) == told.kept[-1].total
 
 
 def test_the_packing_of_nothing_is_its_frame() -> None:
