@@ -81,11 +81,15 @@ def curves(
         }
         if harness.index.reranker is not None:
             searched[RERANKED] = (harness.index, harness.index, configured)
+        steps = _Steps(progress, len(searched) * (len(questions) + len(timed)))
         ranks = {
-            way: searched_ranks(one, harness.name, questions, settings, _in_all(progress, number, len(searched)))
-            for number, (way, (one, _, settings)) in enumerate(searched.items())
+            way: searched_ranks(one, harness.name, questions, settings, steps.further(len(questions)))
+            for way, (one, _, settings) in searched.items()
         }
-        times = {way: _milliseconds(one, settings, timed, depth) for way, (_, one, settings) in searched.items()}
+        times = {
+            way: _milliseconds(one, settings, timed, depth, steps.further(len(timed)))
+            for way, (_, one, settings) in searched.items()
+        }
     stages = [way for way in (DENSE, LEXICAL, FUSED, RERANKED) if way in ranks]
     return Curves(
         k=depth,
@@ -96,9 +100,23 @@ def curves(
     )
 
 
-def _in_all(progress: Progress | None, number: int, ways: int) -> Progress | None:
-    """The progress of one of several ways that take as many steps each, as that of all of them."""
-    return progress and (lambda done, total: progress(number * total + done, ways * total))
+class _Steps:
+    """The progress of several pieces of work, one after the other, as that of the whole."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._before = 0
+
+    def further(self, size: int) -> Progress:
+        """Takes the progress of the next piece, of `size` steps."""
+        before, self._before = self._before, self._before + size
+
+        def advance(done: int, _: int) -> None:
+            if self._progress:
+                self._progress(before + done, self._total)
+
+        return advance
 
 
 def _first_stages(configured: SearchSettings) -> dict[str, SearchSettings]:
@@ -132,10 +150,15 @@ def _channels(dense: Ranks, lexical: Ranks, k: int) -> dict[str, float]:
     }
 
 
-def _milliseconds(index: Index, settings: SearchSettings, questions: Sequence[str], k: int) -> float:
+def _milliseconds(
+    index: Index, settings: SearchSettings, questions: Sequence[str], k: int, progress: Progress
+) -> float:
+    """The median time of a search."""
     times = []
-    for question in questions:
+    for number, question in enumerate(questions):
+        progress(number, len(questions))
         started = time.perf_counter()
         index.search(question, k, settings=settings)
         times.append(time.perf_counter() - started)
+    progress(len(questions), len(questions))
     return 1000 * statistics.median(times)

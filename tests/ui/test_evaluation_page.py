@@ -72,7 +72,7 @@ def questions(fuente: Fuente) -> Path:
 
 def evaluation_page() -> AppTest:
     script = "from ui import evaluation\nevaluation.page()"
-    return AppTest.from_string(script, default_timeout=30)
+    return AppTest.from_string(script, default_timeout=120)
 
 
 def _click(app: AppTest, label: str) -> AppTest:
@@ -85,7 +85,7 @@ def test_what_is_measured_is_shown(questions: Path) -> None:
     assert app.selectbox[0].options == ["planets.en"]
     _click(app, EN.eval_measure)
     job = app.session_state["evaluation_job"]
-    job.wait(30)
+    job.wait(300)
     assert job.error is None
     app.run()
     assert job.curves.questions == 3
@@ -101,7 +101,7 @@ def test_the_numbers_are_those_of_the_command(questions: Path, fuente: Fuente) -
     library = Library(fuente.config, state.open_fuente)
     first, again = library.measure(questions, 20), library.measure(questions, 20)
     for job in (first, again):
-        job.wait(30)
+        job.wait(300)
     assert first.curves is not None
     assert again.curves is not None
     assert first.curves.recall == again.curves.recall
@@ -113,7 +113,7 @@ def test_the_numbers_are_those_of_the_command(questions: Path, fuente: Fuente) -
 def test_a_measurement_can_be_stopped(questions: Path, fuente: Fuente) -> None:
     job = Library(fuente.config, state.open_fuente).measure(questions, 20)
     job.stop()
-    job.wait(30)
+    job.wait(300)
     assert job.done
     assert job.failed == (job.curves is None)
     assert job.error is None
@@ -122,7 +122,7 @@ def test_a_measurement_can_be_stopped(questions: Path, fuente: Fuente) -> None:
 def test_a_file_that_is_no_question_set_is_told(fuente: Fuente, questions: Path) -> None:
     questions.write_text('{"data": 3}', encoding="utf-8")
     app = _click(evaluation_page().run(), EN.eval_measure)
-    app.session_state["evaluation_job"].wait(30)
+    app.session_state["evaluation_job"].wait(300)
     app.run()
     assert EN.problem_questions in html(app)
     assert str(questions) in html(app)
@@ -141,7 +141,7 @@ def test_question_sets_are_no_documents(fuente: Fuente, questions: Path, tmp_pat
 
 
 def test_the_reasons_of_an_answer_are_shown_and_hidden(fuente: Fuente) -> None:
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
     app.chat_input[0].set_value("What is the moon made of?").run()
     finish(app)
     assert "fu-why" not in html(app)
