@@ -310,6 +310,8 @@ class Fuente:
         """Names of the catalogue that this configuration needs."""
         section = self.config.models
         wanted = [section.embedder] if self.config.server.url else [section.embedder, section.generator]
+        if self.config.retrieval.rerank == "likelihood" and section.reranker:
+            wanted.append(section.reranker)
         return [name for name in wanted if name in models.CATALOG]
 
     def _reranker(self) -> Reranker | None:
@@ -330,22 +332,27 @@ class Fuente:
         return CrossEncoderReranker(models.load_cross_encoder(resolved, plan), name=wanted)
 
     def _likelihood(self) -> Likelihood:
-        if not isinstance(self.generator, Likelihood):
-            mend = "Set retrieval.rerank to late, or use a local generator"
-            raise ConfigurationError(f"retrieval.rerank: {self.generator.name} tells no likelihoods. {mend}")
-        return self.generator
+        named = self.config.models.reranker
+        generator = self._causal_model(named, lambda _: None) if named else self.generator
+        if not isinstance(generator, Likelihood):
+            mend = "Set models.reranker to a local model, or retrieval.rerank to late"
+            raise ConfigurationError(f"retrieval.rerank: {generator.name} tells no likelihoods. {mend}")
+        return generator
 
     def _local_generator(self, progress: Callable[[models.Progress], None]) -> Generator:
+        return self._causal_model(self.config.models.generator, progress)
+
+    def _causal_model(self, name: str, progress: Callable[[models.Progress], None]) -> Generator:
         # Imported here: torch takes seconds to load and searching needs none of it.
         from rag.transformers_generator import TransformersGenerator
 
         section = self.config.models
-        resolved = models.resolve(section.generator, section.cache, allow_network=section.network, progress=progress)
+        resolved = models.resolve(name, section.cache, allow_network=section.network, progress=progress)
         plan = models.plan_device(section.device, section.dtype, role="generator")
         model, tokenizer = models.load_causal_lm(resolved, plan)
         if section.quantisation == "auto":
             self._add_quantised(model, resolved, progress)
-        return TransformersGenerator(model, tokenizer, name=section.generator)
+        return TransformersGenerator(model, tokenizer, name=name)
 
     def _add_quantised(
         self, model: Any, resolved: models.ResolvedModel, progress: Callable[[models.Progress], None]

@@ -40,6 +40,8 @@ class ModelsConfig(_Section):
     """Catalogue name, hub name or local folder of a sentence-transformers model."""
     generator: str = "qwen2.5-coder-1.5b-instruct"
     """Catalogue name, hub name, local folder or GGUF file of a causal model."""
+    reranker: str = ""
+    """The causal model that `retrieval.rerank = "likelihood"` asks, named like a generator; empty for the generator."""
     query_prefix: str | None = None
     """Put before questions; by default what the embedder's family was trained with."""
     passage_prefix: str | None = None

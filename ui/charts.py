@@ -10,6 +10,9 @@ _COLOURS = {DENSE: "#3f6fae", LEXICAL: "#c8811a", FUSED: "#8a3b6b", RERANKED: "#
 _OTHER = "#9b988e"
 _SHARES = {"both": "#12908a", "dense only": "#3f6fae", "lexical only": "#c8811a", "none": "#9b988e"}
 _PERCENT = ".0%"
+# Of shares that lie close together.
+_FINE_PERCENT = ".1~%"
+_LEGEND = {"orient": "bottom", "columns": 2, "labelLimit": 320, "symbolOpacity": 1, "symbolType": "circle"}
 
 
 def recall_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
@@ -22,11 +25,11 @@ def recall_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
     ]
     scale = {"domain": [names[stage] for stage in curves.recall], "range": [_COLOURS[s] for s in curves.recall]}
     x = {"field": "k", "type": "ordinal", "title": texts.eval_axis_k, "axis": {"labelAngle": 0}}
-    colour = {"field": "stage", "type": "nominal", "title": None, "scale": scale, "legend": {"orient": "bottom"}}
+    colour = {"field": "stage", "type": "nominal", "title": None, "scale": scale, "legend": _LEGEND}
     share = {"type": "quantitative", "scale": {"zero": False}, "axis": {"format": _PERCENT}, "title": None}
     return {
         "data": {"values": rows},
-        "height": 300,
+        "height": 380,
         "encoding": {"x": x, "color": colour},
         "layer": [
             {
@@ -43,14 +46,13 @@ def recall_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
 
 def channels_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
     """Which channel has the answer among its first passages: both, one of them alone, or none; one bar."""
-    names = dict(
-        zip(_SHARES, (texts.eval_both, texts.eval_dense_only, texts.eval_lexical_only, texts.eval_none), strict=True)
-    )
+    words = (texts.eval_both, texts.eval_dense_only, texts.eval_lexical_only, texts.eval_none)
+    names = {key: f"{word} · {round(100 * curves.channels[key])} %" for key, word in zip(_SHARES, words, strict=True)}
     rows = [{"channel": names[key], "share": curves.channels[key], "order": place} for place, key in enumerate(_SHARES)]
     scale = {"domain": list(names.values()), "range": list(_SHARES.values())}
     return {
         "data": {"values": rows},
-        "height": 54,
+        "height": 150,
         "mark": {"type": "bar", "cornerRadius": 3},
         "encoding": {
             "x": {
@@ -66,7 +68,7 @@ def channels_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
                 "type": "nominal",
                 "title": None,
                 "scale": scale,
-                "legend": {"orient": "bottom", "columns": 2, "labelLimit": 320},
+                "legend": _LEGEND,
             },
             "tooltip": [
                 {"field": "channel", "title": texts.eval_found_by},
@@ -93,18 +95,18 @@ def latency_chart(curves: Curves, texts: Texts) -> dict[str, Any]:
         "type": "quantitative",
         "scale": {"type": "log", "nice": True},
         "title": texts.eval_axis_ms,
-        "axis": {"format": "~g", "tickCount": 5},
+        "axis": {"format": "~g", "tickCount": 5, "grid": False},
     }
     y = {
         "field": "recall",
         "type": "quantitative",
         "scale": {"zero": False, "padding": 16},
-        "axis": {"format": _PERCENT},
+        "axis": {"format": _FINE_PERCENT, "tickCount": 5},
         "title": None,
     }
     return {
         "data": {"values": rows},
-        "height": 300,
+        "height": 340,
         "encoding": {"x": x, "y": y},
         "layer": [
             {

@@ -61,9 +61,10 @@ def test_what_is_clear_is_not_asked() -> None:
     assert (scores, generator.asked) == ([0.9, 0.8], [])
 
 
-def test_five_at_most_are_asked() -> None:
-    _, generator = settled("Who?", *((f"-{n} t", 0.9 - n / 1000) for n in range(9)))
-    assert [text[0:2] for text in generator.asked[0][0]] == ["-0", "-1", "-2", "-3", "-4"]
+def test_the_two_best_are_asked_and_no_other() -> None:
+    scores, generator = settled("Who?", *((f"-{9 - n} t", 0.9 - n / 1000) for n in range(9)))
+    assert [text[0:2] for text in generator.asked[0][0]] == ["-9", "-8"]
+    assert scores[:3] == [0.899, 0.9, 0.898]
 
 
 @pytest.mark.parametrize("question", ["", "  "])
@@ -157,6 +158,22 @@ class TestConfiguration:
         assert isinstance(found, CloseCalls)
         close = [Candidate("dos redes", 0.5, 0.5), Candidate("dos redes", 0.5, 0.5)]
         assert np.isfinite(found.scores("¿Qué redes?", close)).all()
+
+    def test_another_model_than_the_generator_can_be_asked(self, tiny_models: Any) -> None:
+        chosen = {
+            "embedder": str(tiny_models / "embedder"),
+            "generator": "none",
+            "reranker": str(tiny_models / "generator"),
+        }
+        fuente = Fuente.configured(models=chosen, retrieval={"rerank": "likelihood"})
+        assert fuente._likelihood().log_likelihoods(["redes"], " dos")[0] < 0
+        assert "generator" not in vars(fuente)
+
+    def test_what_is_asked_has_to_be_prepared(self) -> None:
+        small = "qwen2.5-coder-0.5b-instruct"
+        for rerank in ("likelihood", "late"):
+            fuente = Fuente.configured(models={"reranker": small}, retrieval={"rerank": rerank})
+            assert (small in fuente.required_models()) == (rerank == "likelihood")
 
     def test_a_generator_without_likelihoods_is_refused(self, tiny_models: Any) -> None:
         fuente = Fuente.configured(models={"embedder": str(tiny_models / "embedder")})
