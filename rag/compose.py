@@ -111,11 +111,8 @@ class Fuente:
     def retriever_over(self, index: Index) -> Retriever:
         """Passages of any index, as many and as long as configured."""
         section = self.config.retrieval
-        expander = None
-        if section.hypothetical or section.decompose:
-            expander = QueryExpander(
-                lambda: self.generator, hypothetical=section.hypothetical, decompose=section.decompose
-            )
+        wanted = {"hypothetical": section.hypothetical, "decompose": section.decompose}
+        expander = QueryExpander(lambda: self.generator, **wanted) if any(wanted.values()) else None
         return Retriever(index=index, k=section.k, expander=expander, surroundings_tokens=section.surroundings_tokens)
 
     @cached_property
@@ -123,7 +120,7 @@ class Fuente:
         """The local model, or the server when one is configured."""
         if self.config.server.url:
             return self._server()
-        return self._local_generator(lambda _: None)
+        return self._causal_model(self.config.models.generator, lambda _: None)
 
     def load_generator(self, progress: Callable[[models.Progress], None]) -> None:
         """Loads the generator unless it is loaded; `progress` is told of what has to be done first, once.
@@ -131,7 +128,7 @@ class Fuente:
         Raises: ModelError.
         """
         if "generator" not in self.__dict__ and not self.config.server.url:
-            self.generator = self._local_generator(progress)
+            self.generator = self._causal_model(self.config.models.generator, progress)
 
     @cached_property
     def answerer(self) -> Answerer:
@@ -338,9 +335,6 @@ class Fuente:
             mend = "Set models.reranker to a local model, or retrieval.rerank to late"
             raise ConfigurationError(f"retrieval.rerank: {generator.name} tells no likelihoods. {mend}")
         return generator
-
-    def _local_generator(self, progress: Callable[[models.Progress], None]) -> Generator:
-        return self._causal_model(self.config.models.generator, progress)
 
     def _causal_model(self, name: str, progress: Callable[[models.Progress], None]) -> Generator:
         # Imported here: torch takes seconds to load and searching needs none of it.
