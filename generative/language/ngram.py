@@ -72,10 +72,10 @@ class KneserNey:
     def log_probabilities(self, ids: Ids) -> Floats:
         """Log-probability in nats (N,) of every token after all that come before it."""
         longest = len(self.orders)
-        padded = np.concatenate([np.zeros(longest - 1, np.int64), ids])
-        windows = np.lib.stride_tricks.sliding_window_view(padded, longest)
-        first = [self._interpolate(ids[None, : position + 1]) for position in range(min(longest - 1, len(ids)))]
-        probabilities: Floats = np.concatenate([*first, self._interpolate(windows[longest - 1 :])])
+        found = [self._interpolate(ids[None, : place + 1]) for place in range(min(longest - 1, len(ids)))]
+        if len(ids) >= longest:
+            found.append(self._interpolate(np.lib.stride_tricks.sliding_window_view(ids, longest)))
+        probabilities: Floats = np.concatenate(found) if found else np.empty(0)
         return np.log(probabilities)
 
     def _interpolate(self, rows: Ids) -> Floats:
