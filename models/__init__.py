@@ -1,5 +1,6 @@
 """Where weights come from: named models, packages, folders and hub names; checks, conversion, devices."""
 
+from models.adapters import adapter_revision, merge_adapter
 from models.catalog import CATALOG, ModelSpec, get
 from models.deferred import DeferredEmbedder, defer_sentence_transformer
 from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
@@ -28,6 +29,7 @@ __all__ = [
     "Progress",
     "ResolvedModel",
     "UnknownModelError",
+    "adapter_revision",
     "context_tokens",
     "defer_sentence_transformer",
     "get",
@@ -37,6 +39,7 @@ __all__ = [
     "load_chat_tokenizer",
     "load_cross_encoder",
     "load_sentence_transformer",
+    "merge_adapter",
     "plan_device",
     "prepare",
     "resolve",

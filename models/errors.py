@@ -92,6 +92,6 @@ class DeviceError(ModelError):
 
 
 class MissingDependencyError(ModelError):
-    def __init__(self, package: str, purpose: str) -> None:
+    def __init__(self, package: str, purpose: str, extra: str = "local") -> None:
         self.package = package
-        super().__init__(f"{purpose} needs {package}. Run: pip install 'fuente[local]'")
+        super().__init__(f"{purpose} needs {package}. Run: pip install 'fuente[{extra}]'")

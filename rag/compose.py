@@ -218,6 +218,8 @@ class Fuente:
         }
         if self.config.models.quantisation != "none":  # so that answers kept from before there was a choice still count
             sections["quantisation"] = self.config.models.quantisation
+        if self.config.models.adapter:
+            sections["adapter"] = models.adapter_revision(Path(self.config.models.adapter).expanduser())
         return {name: str(value) for name, value in sections.items()}
 
     def writer(self) -> IndexWriter:
@@ -344,6 +346,8 @@ class Fuente:
         resolved = models.resolve(name, section.cache, allow_network=section.network, progress=progress)
         plan = models.plan_device(section.device, section.dtype, role="generator")
         model, tokenizer = models.load_causal_lm(resolved, plan)
+        if section.adapter:
+            model = models.merge_adapter(model, Path(section.adapter).expanduser())
         if section.quantisation == "auto":
             self._add_quantised(model, resolved, progress)
         return TransformersGenerator(model, tokenizer, name=name)
@@ -353,7 +357,8 @@ class Fuente:
     ) -> None:
         from models.quantised import add_quantised, reason_against
 
-        reason = reason_against(model)
+        # The quantised copy that is kept is of the model as it was published.
+        reason = "an adapter is merged into them" if self.config.models.adapter else reason_against(model)
         if reason is None:
             add_quantised(model, resolved, self.config.models.cache, progress)
         else:
