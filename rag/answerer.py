@@ -14,9 +14,10 @@ from ingest.types import Span
 from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
 from rag.followups import standalone
-from rag.generator import Chooser, Extractor, Generator
+from rag.generator import Chooser, Extractor, Generator, Reader
 from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.probe import Probe
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
 from rag.spans import standing_in
@@ -39,6 +40,7 @@ class Answerer:
         sampling: Sampling | None = None,
         options: Options | None = None,
         calibration: Calibration = UNCALIBRATED,
+        probe: Probe | None = None,
         prompt_tokens: int = 3000,
         language: str = "auto",
     ) -> None:
@@ -48,6 +50,7 @@ class Answerer:
         self.sampling = sampling or Sampling()
         self.options = options or Options()
         self.calibration = calibration
+        self.probe = probe
         self.prompt_tokens = prompt_tokens
         self.language = language
 
@@ -207,12 +210,17 @@ class _Run:
         support = grounder.support(self._asked, self._language)
         if support is None:
             return None
+        inner = 0.0
+        if self._answerer.probe and isinstance(self._generator, Reader):
+            states = self._generator.read(prompt.check, prompt.blank, self._answerer.probe.layer, cancel=self._cancel)
+            inner = self._answerer.probe.log_odds(states) if states else 0.0
         log_odds = None
         if isinstance(self._generator, Chooser):
             words = phrases(self._language)
             log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
         unknown = min(len(grounder.unknown_facts(self._asked, self._language, hit)) for hit in prompt.hits)
-        return signals_of(prompt.hits[0], log_odds, support.score, unknown, self._answerer.retriever.corpus_size)
+        corpus_size = self._answerer.retriever.corpus_size
+        return signals_of(prompt.hits[0], log_odds, support.score, unknown, corpus_size, inner)
 
     def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The fewest words of a passage that answer, with their marker."""

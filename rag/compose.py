@@ -25,13 +25,20 @@ from ingest.language import detect_language
 from ingest.sandbox import SandboxedReader
 from rag.answerer import Answerer
 from rag.close_calls import CloseCalls
-from rag.confidence import CALIBRATION_FILE, UNCALIBRATED, Calibration, weight_of_deviations
+from rag.confidence import (
+    CALIBRATION_FILE,
+    PROBED,
+    UNCALIBRATED,
+    stored_calibration,
+    weight_of_deviations,
+)
 from rag.config import Config, load_config
 from rag.errors import ConfigurationError
 from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
 from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
+from rag.probe import Probe
 from rag.retriever import Retriever
 from rag.search import Search
 from rag.types import Message
@@ -139,13 +146,20 @@ class Fuente:
         """Answers from the passages of any search. All models are loaded, so that the first answer need not wait."""
         self.embedder.load()
         section = self.config.generation
+        probe = None if self.config.server.url else Probe.of(self.config.models.generator)
         return Answerer(
             retriever,
             self.generator,
             self.embedder.encode_queries,
             sampling=section.sampling(),
             options=section.options(),
-            calibration=self.calibration(),
+            calibration=stored_calibration(
+                self.config.index / CALIBRATION_FILE,
+                self.generator.name,
+                self.embedder.name,
+                otherwise=PROBED if probe else UNCALIBRATED,
+            ),
+            probe=probe,
             prompt_tokens=section.prompt_tokens,
             language=self.config.language,
         )
@@ -175,23 +189,6 @@ class Fuente:
         resolved = models.resolve(section.generator, section.cache, allow_network=section.network)
         tokenizer, context = models.load_chat_tokenizer(resolved)
         return ChatTokens(tokenizer).count, context
-
-    def calibration(self) -> Calibration:
-        """The weights of the signals of confidence: those stored with the index, if they are of these models.
-
-        Raises: CalibrationError for a stored file that cannot be read.
-        """
-        path = self.config.index / CALIBRATION_FILE
-        if not path.exists():
-            return UNCALIBRATED
-        stored = Calibration.load(path)
-        if not stored.is_for(self.generator.name, self.embedder.name):
-            _log.warning(
-                "%s: calibrated with %s and %s, and is not used with %s and %s. Run `fuente eval … --calibrate` again",
-                path, stored.generator, stored.embedder, self.generator.name, self.embedder.name,
-            )  # fmt: skip
-            return UNCALIBRATED
-        return stored
 
     def search_settings(self) -> SearchSettings:
         """How the channels of search are combined."""

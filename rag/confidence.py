@@ -1,6 +1,7 @@
 """How likely it is that the passages hold the answer: signals, weighed as on questions whose answer is known."""
 
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import Any, Self
 
 from index.types import Hit
 from rag.errors import CalibrationError
+
+_log = logging.getLogger(__name__)
 
 CALIBRATION_FILE = "calibration.json"
 _FORMAT, _VERSION = "fuente-calibration", 1
@@ -32,13 +35,15 @@ class Signals:
     `reading` is ln P(yes) − ln P(no) of the generator's reply to "do the passages hold the answer?". `coverage` in
     [0, 1] is how well one sentence of the passages covers the question. `retrieval` is the fused score of the best
     passage, in deviations above what is neutral, less in a small corpus. `unknown` counts numbers, dates and names of
-    the question that the passage with most of them lacks, up to 3.
+    the question that the passage with most of them lacks, up to 3. `inner` is what a probe reads from the generator's
+    states, as log odds; 0 for a generator without one.
     """
 
     reading: float
     coverage: float
     retrieval: float
     unknown: float
+    inner: float = 0.0
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -53,7 +58,14 @@ class Signals:
 SIGNALS = tuple(one.name for one in fields(Signals))
 
 
-def signals_of(best: Hit, log_odds: float | None, coverage: float, unknown: int, corpus_size: int | None) -> Signals:
+def signals_of(
+    best: Hit,
+    log_odds: float | None,
+    coverage: float,
+    unknown: int,
+    corpus_size: int | None,
+    inner: float = 0.0,
+) -> Signals:
     """The signals of a question.
 
     `log_odds` is None when the generator cannot tell; `corpus_size` is the number of chunks searched, None when the
@@ -61,7 +73,8 @@ def signals_of(best: Hit, log_odds: float | None, coverage: float, unknown: int,
     """
     reading = _ASSUMED_LOG_ODDS if log_odds is None else max(-_MOST_LOG_ODDS, min(_MOST_LOG_ODDS, log_odds))
     retrieval = weight_of_deviations(corpus_size) * (min(best.score, _FUSED_MOST) - _FUSED_NEUTRAL)
-    return Signals(reading, coverage, retrieval, float(min(unknown, _MOST_UNKNOWN)))
+    inner = max(-_MOST_LOG_ODDS, min(_MOST_LOG_ODDS, inner))
+    return Signals(reading, coverage, retrieval, float(min(unknown, _MOST_UNKNOWN)), inner)
 
 
 def weight_of_deviations(corpus_size: int | None) -> float:
@@ -132,4 +145,24 @@ def _finite(value: Any) -> float:
 
 # Set by hand on questions of xquad and FaQuAD, each asked once of the whole set and once of the set without the article
 # that answers it, and on questions of ordinary documents; docs/answers.md has the figures.
-UNCALIBRATED = Calibration({"reading": 1.2, "coverage": 2.5, "retrieval": 0.8, "unknown": 0.0}, bias=-1.8)
+UNCALIBRATED = Calibration({"reading": 1.2, "coverage": 2.5, "retrieval": 0.8, "unknown": 0.0, "inner": 0.0}, bias=-1.8)
+# For a generator with a probe, between what is best for questions that have no answer in all of the documents and what
+# is best for those that the very passage they are about does not answer.
+PROBED = Calibration({"reading": 0.6, "coverage": 2.5, "retrieval": 0.8, "unknown": -0.25, "inner": 0.6}, bias=-1.5)
+
+
+def stored_calibration(path: Path, generator: str, embedder: str, *, otherwise: Calibration) -> Calibration:
+    """The calibration kept at `path` if it was fitted with these models, else `otherwise`.
+
+    Raises: CalibrationError for a file that cannot be read.
+    """
+    if not path.exists():
+        return otherwise
+    stored = Calibration.load(path)
+    if stored.is_for(generator, embedder):
+        return stored
+    _log.warning(
+        "%s: it was calibrated with %s and %s, so it is not used with %s and %s. Run `fuente eval … --calibrate` again",
+        path, stored.generator, stored.embedder, generator, embedder,
+    )  # fmt: skip
+    return otherwise

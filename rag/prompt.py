@@ -20,7 +20,8 @@ class Prompt:
     """The messages of an answer and of the check before it, which share everything up to the question.
 
     `short` asks for the bare answer in the words of a passage. `hits` are the passages that are in it, `dropped` those
-    that did not fit, `trailing` those that scored too far behind the best to be worth their tokens.
+    that did not fit, `trailing` those that scored too far behind the best to be worth their tokens. `blank` is the
+    check without its question.
     """
 
     answer: tuple[Message, ...]
@@ -29,6 +30,7 @@ class Prompt:
     hits: tuple[Hit, ...]
     dropped: tuple[Hit, ...]
     trailing: tuple[Hit, ...] = ()
+    blank: tuple[Message, ...] = ()
 
     def asking(self, request: str) -> tuple[Message, ...]:
         """The messages of the answer with one more request behind the question."""
@@ -64,7 +66,8 @@ def build_prompt(
     used, dropped = near[:kept], near[kept:]
     words = phrases(language)
     answer, check, short = (_messages(question, used, language, text) for text in ("", words.check, words.short))
-    return Prompt(answer, check, short, used, dropped, trailing)
+    blank = _messages(question, used, language, words.check, shown="")
+    return Prompt(answer, check, short, used, dropped, trailing, blank)
 
 
 def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[Hit, ...]]:
@@ -79,11 +82,14 @@ def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Mess
     return _messages(question, hits, language, phrases(language).short)
 
 
-def _messages(question: str, hits: Sequence[Hit], language: str, request: str) -> tuple[Message, ...]:
+def _messages(
+    question: str, hits: Sequence[Hit], language: str, request: str, *, shown: str | None = None
+) -> tuple[Message, ...]:
+    """The messages of a question; `shown` stands in its place."""
     words = phrases(language)
     passages = "\n\n".join(f"[{number}] {_passage(hit)}" for number, hit in enumerate(hits, 1))
     mark = f"{words.passages} {_key(question, passages)}"
-    body = f"<{mark}>\n{passages}\n</{mark}>\n\n{words.question}: {question}"
+    body = f"<{mark}>\n{passages}\n</{mark}>\n\n{words.question}: {question if shown is None else shown}"
     return (
         Message("system", words.instructions),
         Message("user", f"{body}\n{request}" if request else body),

@@ -11,7 +11,7 @@ from index.errors import IndexNotFoundError
 from rag.cli.progress import count_progress
 from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
-from rag.confidence import CALIBRATION_FILE
+from rag.confidence import CALIBRATION_FILE, PROBED, UNCALIBRATED
 from rag.evaluation.calibration import Judged, fitted, judged
 from rag.evaluation.opening import Opened
 from rag.evaluation.plots import write_confidence_plots
@@ -64,11 +64,15 @@ def calibrated(fuente: Fuente, opened: Opened, sample: Sample, plots: Path | Non
     answerable = np.array([not question.impossible for question, _ in found], np.bool_)
     titles = {paragraph.id: paragraph.document_title for paragraph in opened.question_set.paragraphs}
     groups = [titles.get(question.paragraph_id, question.paragraph_id) for question, _ in found]
-    judgement = judged(signals, answerable, groups, seed=sample.seed)
+    prior = PROBED if any(one.inner for one in signals) else UNCALIBRATED
+    judgement = judged(signals, answerable, groups, prior=prior, seed=sample.seed)
     report = _report(opened, judgement, sample)
     about = {"set": opened.question_set.name, "questions": len(found), "confidence": report["confidence"]}
     calibration = replace(
-        fitted(signals, answerable), generator=fuente.generator.name, embedder=fuente.embedder.name, about=about
+        fitted(signals, answerable, prior=prior),
+        generator=fuente.generator.name,
+        embedder=fuente.embedder.name,
+        about=about,
     )
     calibration.save(folder / CALIBRATION_FILE)
     if plots:

@@ -57,6 +57,9 @@ def run(
         bool, typer.Option(help="Cut whole documents as your files are cut, instead of one passage a paragraph.")
     ] = False,
     retrieval_only: Annotated[bool, typer.Option(help="Do not write answers.")] = False,
+    answers_only: Annotated[
+        bool, typer.Option("--answers-only", help="Judge retrieval by the passages of the answers alone.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Measure on so many questions, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw and the intervals.")] = 0,
     k: PassagesOption = None,
@@ -93,22 +96,18 @@ def run(
     opened = open_set(fuente, questions, tell=notes.print, passages=passages, chunked=chunked)
     if given_paragraph and not opened.by_paragraph:
         raise typer.BadParameter("--given-paragraph goes with a public set whose paragraphs are the passages")
+    if retrieval_only and (answers_only or given_paragraph):
+        raise typer.BadParameter("--retrieval-only goes with neither --answers-only nor --given-paragraph")
     sample = Sample(limit, seed, records, given_paragraph, short)
     if calibrate:
         calibrated(fuente, opened, sample, plots, json=json)
         return
-    with count_progress("searching") as progress:
-        report: Report = evaluate_retrieval(
-            opened.question_set,
-            opened.harness.search,
-            limit=limit,
-            seed=seed,
-            progress=progress,
-            records=records if retrieval_only else None,
-            settings=fuente.answer_settings(),
-        )
+    report: Report = {}
+    if not (answers_only or given_paragraph):
+        report = _retrieval(fuente, opened, sample, records if retrieval_only else None)
     if not retrieval_only:
-        report = joined(report, _answers(fuente, opened, sample))
+        answers = _answers(fuente, opened, sample)
+        report = joined(report, answers) if report else answers
     if plots:
         _draw(opened, plots, fuente.config.retrieval.k, limit, seed)
     if json:
@@ -150,6 +149,19 @@ def build(
     for reason, times in sorted(built.left_out.items(), key=lambda pair: -pair[1]):
         out.print(f"  left out {times}: {reason}")
     out.print(f'Review {file}: set "status" to "accepted" or "rejected". Then: fuente eval {file}')
+
+
+def _retrieval(fuente: Fuente, opened: Opened, sample: Sample, records: Path | None) -> Report:
+    with count_progress("searching") as progress:
+        return evaluate_retrieval(
+            opened.question_set,
+            opened.harness.search,
+            limit=sample.limit,
+            seed=sample.seed,
+            progress=progress,
+            records=records,
+            settings=fuente.answer_settings(),
+        )
 
 
 def _answers(fuente: Fuente, opened: Opened, sample: Sample) -> Report:

@@ -20,7 +20,7 @@ _FEWEST = 20
 # As if so many questions had confirmed the weights that were there before: a few questions move them little.
 _PRIOR = 5.0
 # Of the signals, as measured on squad-es and rounded: a signal of wide range needs a narrow prior to weigh the same.
-_VARIANCES = {"reading": 4.0, "coverage": 0.05, "retrieval": 0.5, "unknown": 0.5}
+_VARIANCES = {"reading": 4.0, "coverage": 0.05, "retrieval": 0.5, "unknown": 0.5, "inner": 1.5}
 _STEPS = 50
 _NEEDLESS = 0.15
 
@@ -79,7 +79,14 @@ def fitted(signals: Sequence[Signals], answerable: BoolArray, *, prior: Calibrat
     return Calibration(dict(zip(names, weights[:-1].tolist(), strict=True)), float(weights[-1]))
 
 
-def judged(signals: Sequence[Signals], answerable: BoolArray, groups: Sequence[str], *, seed: int = 0) -> Judged:
+def judged(
+    signals: Sequence[Signals],
+    answerable: BoolArray,
+    groups: Sequence[str],
+    *,
+    prior: Calibration = UNCALIBRATED,
+    seed: int = 0,
+) -> Judged:
     """Each question with the confidence of weights that were fitted without its group.
 
     Raises: TooFewQuestionsError for fewer than 20 questions with an answer, or without.
@@ -92,7 +99,7 @@ def judged(signals: Sequence[Signals], answerable: BoolArray, groups: Sequence[s
     confidences = np.zeros(len(answerable))
     for number in range(_FOLDS):
         inside = fold != number
-        calibration = fitted(list(compress(signals, inside)), answerable[inside])
+        calibration = fitted(list(compress(signals, inside)), answerable[inside], prior=prior)
         confidences[~inside] = [calibration.confidence(one) for one in compress(signals, ~inside)]
     return Judged(confidences, answerable, tuple(groups))
 

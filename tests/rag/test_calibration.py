@@ -19,14 +19,14 @@ from rag.evaluation.errors import TooFewQuestionsError
 from tests.rag.conftest import document, hits_of
 
 HIT = hits_of(document("Una red aprende."))[0]
-TRUE = Calibration({"reading": 0.5, "coverage": 1.0, "retrieval": 2.0, "unknown": -1.5}, bias=0.3)
+TRUE = Calibration({"reading": 0.5, "coverage": 1.0, "retrieval": 2.0, "unknown": -1.5, "inner": 0.8}, bias=0.3)
 
 
 def drawn(count: int, seed: int = 0) -> tuple[list[Signals], Any]:
     """Signals by chance, and answers that follow the weights of TRUE."""
     random = np.random.default_rng(seed)
     signals = [
-        Signals(random.normal(0, 2), random.uniform(), random.normal(), float(random.integers(0, 3)))
+        Signals(random.normal(0, 2), random.uniform(), random.normal(), float(random.integers(0, 3)), random.normal())
         for _ in range(count)
     ]
     chance = np.array([TRUE.confidence(one) for one in signals])

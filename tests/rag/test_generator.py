@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -465,3 +466,38 @@ def test_no_piece_is_extracted_once_the_reader_stops(generator: TransformersGene
     stop = threading.Event()
     stop.set()
     assert generator.extract((Message("user", "Hola"),), ["las redes"], cancel=stop) is None
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_states_are_those_of_the_whole_prompt_whatever_is_cached(
+    generator: TransformersGenerator, model: Any, warm: bool
+) -> None:
+    asked, blank = (
+        (Message("user", f"las redes compiten\n\nPregunta: {text}\n¿Sí o no?"),) for text in ("¿quién aprende?", "")
+    )
+    if warm:
+        list(generator.stream(asked, GREEDY))
+    states = generator.read(asked, blank, 2)
+    assert states is not None
+    ids = generator._tokens.prompt(asked)
+    with torch.inference_mode():
+        decoder = model.get_decoder()
+        seen: list[Any] = []
+        hook = decoder.layers[1].register_forward_hook(lambda *done: seen.append(done[-1]))
+        model(input_ids=torch.tensor([ids]))
+        hook.remove()
+    whole = (seen[0][0] if isinstance(seen[0], tuple) else seen[0]).reshape(len(ids), -1).numpy()
+    other = generator._tokens.prompt(blank)
+    start = next(n for n, (a, b) in enumerate(zip(ids, other, strict=False)) if a != b)
+    behind = next(n for n, (a, b) in enumerate(zip(ids[::-1], other[::-1], strict=False)) if a != b)
+    assert np.allclose(states.last, whole[-1], atol=1e-4)
+    assert np.allclose(states.part, whole[start : len(ids) - behind].mean(axis=0), atol=1e-4)
+    odds = generator.log_odds(asked, "Sí", "No")
+    fresh = TransformersGenerator(model, generator._tokenizer, name="fresh")
+    assert odds == pytest.approx(fresh.log_odds(asked, "Sí", "No"), abs=1e-3)
+
+
+def test_no_states_are_read_once_the_reader_stops(generator: TransformersGenerator) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert generator.read((Message("user", "Hola"),), (Message("user", ""),), 1, cancel=stop) is None
