@@ -216,7 +216,7 @@ class Fuente:
         if self.config.models.quantisation != "none":  # so that answers kept from before there was a choice still count
             sections["quantisation"] = self.config.models.quantisation
         if self.config.models.adapter:
-            sections["adapter"] = models.adapter_revision(Path(self.config.models.adapter).expanduser())
+            sections["adapter"] = models.adapter_revision(self.config.models.adapter)
         return {name: str(value) for name, value in sections.items()}
 
     def writer(self) -> IndexWriter:
@@ -343,9 +343,9 @@ class Fuente:
         resolved = models.resolve(name, section.cache, allow_network=section.network, progress=progress)
         plan = models.plan_device(section.device, section.dtype, role="generator")
         model, tokenizer = models.load_causal_lm(resolved, plan)
-        if section.adapter:
-            model = models.merge_adapter(model, Path(section.adapter).expanduser())
-        if section.quantisation == "auto":
+        if section.adapter and name == section.generator:
+            model = models.merge_adapter(model, section.adapter)
+        elif section.quantisation == "auto":  # a quantised copy is of the model as it was published
             self._add_quantised(model, resolved, progress)
         return TransformersGenerator(model, tokenizer, name=name)
 
@@ -354,9 +354,7 @@ class Fuente:
     ) -> None:
         from models.quantised import add_quantised, reason_against
 
-        # The quantised copy that is kept is of the model as it was published.
-        reason = "an adapter is merged into them" if self.config.models.adapter else reason_against(model)
-        if reason is None:
+        if (reason := reason_against(model)) is None:
             add_quantised(model, resolved, self.config.models.cache, progress)
         else:
             _log.warning("models.quantisation is auto, but the weights are used as they are: %s", reason)

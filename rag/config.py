@@ -42,8 +42,8 @@ class ModelsConfig(_Section):
     """Catalogue name, hub name, local folder or GGUF file of a causal model."""
     reranker: str = ""
     """The causal model that `retrieval.rerank = "likelihood"` asks, named like a generator; empty for the generator."""
-    adapter: str = ""
-    """Folder of a LoRA adapter of the generator, such as `fuente finetune` writes; empty is none."""
+    adapter: _Folder | None = None
+    """Folder of a LoRA adapter of the generator, as `fuente finetune` writes it, or none; it is not quantised."""
     query_prefix: str | None = None
     """Put before questions; by default what the embedder's family was trained with."""
     passage_prefix: str | None = None

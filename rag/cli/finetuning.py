@@ -17,6 +17,7 @@ from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import count_progress
 from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
+from rag.confidence import weight_of_deviations
 from rag.evaluation.opening import Opened, open_set
 from rag.evaluation.questions import Question, sampled
 
@@ -87,7 +88,9 @@ def _examples(opened: Opened, questions: Sequence[Question], seed: int) -> list[
         models.resolve(section.generator, section.cache, allow_network=section.network)
     )
     written = fuente.config.generation
-    budget = Budget(min(written.prompt_tokens, context - written.max_tokens), ChatTokens(tokenizer).count)
+    room = min(written.prompt_tokens, context - written.max_tokens)
+    margin = written.passage_margin / weight_of_deviations(fuente.retriever_over(opened.harness.index).corpus_size)
+    budget = Budget(room, ChatTokens(tokenizer).count, margin)
     made: list[Any] = []
     with count_progress("building examples") as progress:
         for question, hits in _searched(opened, questions, progress):

@@ -5,6 +5,7 @@ The reply that is to be learnt is a sentence of a passage, which the citation ca
 """
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,10 +37,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many tokens a prompt may have, and how they are counted."""
+    """How many tokens a prompt may have, how they are counted, and how far behind the best passage one may score."""
 
     prompt_tokens: int
     count_tokens: Callable[[Sequence[Message]], int]
+    margin: float = math.inf
 
 
 def examples_of(
@@ -76,9 +78,8 @@ def _asked(question: Question, hits: Sequence[Hit], reply: str | None, budget: B
     """The check whether the passages hold the answer, and the answer itself, or its refusal where `reply` is None."""
     language = question.language or detect_language(question.text, candidates=LANGUAGES)
     words = phrases(language)
-    prompt = build_prompt(
-        question.text, hits, language, max_tokens=budget.prompt_tokens, count_tokens=budget.count_tokens
-    )
+    room, count = budget.prompt_tokens, budget.count_tokens
+    prompt = build_prompt(question.text, hits, language, max_tokens=room, count_tokens=count, margin=budget.margin)
     if reply is not None and not any(reply in hit.chunk.text for hit in prompt.hits):
         return  # the passage that answers did not fit
     yield Example(question.id, "no" if reply is None else "yes", prompt.check, words.no if reply is None else words.yes)

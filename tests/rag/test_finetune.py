@@ -23,6 +23,7 @@ from rag.finetuning import AdapterSettings, Example, examples_of, held_out_copy,
 from rag.finetuning.adapter import encode, reply_loss
 from rag.finetuning.examples import Budget
 from rag.phrases import NO_ANSWER, phrases
+from rag.prompt import messages_of
 from rag.types import Message
 from tests.rag.conftest import document, hits_of
 
@@ -75,7 +76,7 @@ def test_nothing_is_learnt_where_the_passage_was_not_found() -> None:
 
 def test_nothing_is_learnt_where_the_passage_does_not_fit() -> None:
     before = hits_of(document("Una calle de Celedonio Uribe. " * 8))
-    room = max(WIDE.count_tokens(one.messages) for one in made(ASKED, [*before, HITS[0]]))
+    room = WIDE.count_tokens(messages_of(ASKED.text, [*before, HITS[0]], "es"))
     assert {one.kind for one in made(ASKED, [*before, HITS[0]], Budget(room, WIDE.count_tokens))} == {"yes", "answer"}
     assert made(ASKED, [*before, HITS[0]], Budget(room - 1, WIDE.count_tokens)) == []
 
