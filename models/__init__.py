@@ -3,7 +3,7 @@
 from models.adapters import adapter_revision, merge_adapter
 from models.catalog import CATALOG, ModelSpec, get
 from models.deferred import DeferredEmbedder, defer_sentence_transformer
-from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device
+from models.devices import DevicePlan, HardwareReport, hardware_report, plan_device, rooms
 from models.errors import DimensionError, ModelError, NotPreparedError, UnknownModelError
 from models.loading import (
     context_tokens,
@@ -12,6 +12,7 @@ from models.loading import (
     load_cross_encoder,
     load_sentence_transformer,
 )
+from models.planning import MemoryPlan, ModelShape, Room, plan_memory, shape_of
 from models.prepare import is_prepared, prepare, verify
 from models.progress import Progress
 from models.resolve import ResolvedModel, resolve
@@ -23,11 +24,14 @@ __all__ = [
     "DevicePlan",
     "DimensionError",
     "HardwareReport",
+    "MemoryPlan",
     "ModelError",
+    "ModelShape",
     "ModelSpec",
     "NotPreparedError",
     "Progress",
     "ResolvedModel",
+    "Room",
     "UnknownModelError",
     "adapter_revision",
     "context_tokens",
@@ -41,8 +45,11 @@ __all__ = [
     "load_sentence_transformer",
     "merge_adapter",
     "plan_device",
+    "plan_memory",
     "prepare",
     "resolve",
     "revision_of",
+    "rooms",
+    "shape_of",
     "verify",
 ]

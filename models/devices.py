@@ -9,6 +9,7 @@ from types import ModuleType
 
 from models.catalog import Role
 from models.errors import DeviceError, MissingDependencyError
+from models.planning import Room
 
 CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")
@@ -67,6 +68,25 @@ def plan_device(requested: str = "auto", dtype: str = "auto", *, role: Role) -> 
     device, device_reason = _choose_device(torch, requested)
     dtype_name, dtype_reason = _choose_dtype(torch, device, dtype, role)
     return DevicePlan(device, dtype_name, f"{device_reason}; {dtype_reason}", _free_bytes(torch, device))
+
+
+def rooms(requested: str = "auto", dtype: str = "auto") -> list[Room]:
+    """The devices that a generator may run on, preferred first, with what is free there and what they compute in.
+
+    Only the one asked for, if one was. `auto` adds the CPU behind a GPU.
+
+    Raises: what `plan_device` raises.
+    """
+    wanted = [requested] if requested != "auto" else list(dict.fromkeys((_choose_device(_torch(), "auto")[0], "cpu")))
+    plans = [plan_device(device, dtype, role="generator") for device in wanted]
+    return [Room(plan.device, plan.memory_bytes, _dtypes(plan, dtype)) for plan in plans]
+
+
+def _dtypes(plan: DevicePlan, dtype: str) -> tuple[str, ...]:
+    """What was asked for, or the fastest and then what takes less memory."""
+    if dtype != "auto" or plan.dtype_name != "float32":
+        return (plan.dtype_name,)
+    return ("float32", "bfloat16")
 
 
 def hardware_report() -> HardwareReport:

@@ -1,9 +1,10 @@
 """A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event as Signal
 
@@ -13,6 +14,7 @@ from ingest.language import detect_language
 from ingest.types import Span
 from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
+from rag.errors import OutOfMemoryError
 from rag.followups import standalone
 from rag.generator import Chooser, Extractor, Generator, Reader
 from rag.grounding import EncodeFunction, Grounder
@@ -23,6 +25,8 @@ from rag.search import Search
 from rag.spans import standing_in
 from rag.types import Answer, Draft, Event, Finished, Message, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
 from rag.verification import VerifiedText, sentences_of, without_markers
+
+_log = logging.getLogger(__name__)
 
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
@@ -164,10 +168,8 @@ class _Run:
         with self._timed("retrieve"):
             hits = self._search(self._asked)
         yield Retrieved(hits)
-        prompt = self._prompt(hits)
         with self._timed("check"):
-            grounder = Grounder(prompt.hits, self._answerer.encode)
-            signals = self._signals(prompt, grounder)
+            prompt, grounder, signals = self._read(hits)
             certainty = self._answerer.calibration.confidence(signals) if signals else 0.0
         flag = self._options.unsupported == "flag"
         verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at, flag_unsupported=flag)
@@ -194,6 +196,24 @@ class _Run:
         """What is known of the question before anything is written; None without passages."""
         prompt = self._prompt(self._search(self._asked))
         return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode))
+
+    def _read(self, hits: Sequence[Hit]) -> tuple[Prompt, Grounder, Signals | None]:
+        """The prompt as the model could read it, and the signals of that; without memory for it half of its passages.
+
+        Reading a prompt takes the most memory, so what could be read can be answered from.
+        """
+        prompt = self._prompt(hits)
+        while True:
+            grounder = Grounder(prompt.hits, self._answerer.encode)
+            try:
+                return prompt, grounder, self._signals(prompt, grounder)
+            except OutOfMemoryError as error:
+                kept = len(prompt.hits) // 2
+                if not kept:
+                    raise
+                _log.warning("%s. Reading the best %d of %d passages instead", error, kept, len(prompt.hits))
+                fewer = self._prompt(prompt.hits[:kept])
+                prompt = replace(fewer, dropped=prompt.hits[kept:] + prompt.dropped, trailing=prompt.trailing)
 
     def _prompt(self, hits: Sequence[Hit]) -> Prompt:
         room = self._generator.context_tokens - self._sampling.max_tokens

@@ -5,6 +5,7 @@ RagError
 ├── CalibrationError     a stored calibration cannot be read
 ├── EmptyScopeError      no document is in the scope that was asked for
 └── GenerationError      the generator could not answer
+    ├── OutOfMemoryError     the model had no memory for so many tokens
     └── PromptTooLongError   question and instructions alone exceed the budget
 """
 
@@ -26,6 +27,10 @@ class EmptyScopeError(RagError):
 
 
 class GenerationError(RagError):
+    pass
+
+
+class OutOfMemoryError(GenerationError):
     pass
 
 

@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicLayer
 from models import context_tokens
 from rag.chat_tokens import ChatTokens
 from rag.drawing import draw, penalised
-from rag.errors import GenerationError, PromptTooLongError
+from rag.errors import OutOfMemoryError, PromptTooLongError
 from rag.generator import States
 from rag.spans import Piece, PieceSearch
 from rag.types import Message, Sampling
@@ -268,7 +268,7 @@ class TransformersGenerator:
             tokens = len(self._cached_ids) + len(ids)
             self._shorten(0)
             mend = "Ask with fewer passages (-k), or choose a smaller generator"
-            raise GenerationError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
+            raise OutOfMemoryError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
         except _Stopped:
             self._forget_unfinished()
             raise

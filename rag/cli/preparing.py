@@ -1,6 +1,7 @@
 """Commands about models and hardware."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,7 +57,12 @@ def prepare(
 def doctor(index: IndexOption = None, json: JsonOption = False) -> None:
     """Say what this machine offers, what was chosen for it, and whether models and index are sound."""
     fuente = configured(index)
-    report = {"hardware": _hardware(), "choices": _choices(fuente), "models": _model_states(fuente)}
+    report = {
+        "hardware": _hardware(),
+        "choices": _choices(fuente),
+        "memory": _memory(fuente),
+        "models": _model_states(fuente),
+    }
     problem, report["index"] = _index_health(fuente)
     if json:
         print_json(report)
@@ -103,6 +109,41 @@ def _choices(fuente: Fuente) -> dict[str, Any]:
         plan = models.plan_device(section.device, section.dtype, role="generator")
         choices["generator"] = f"{section.generator} on {plan.device}, {plan.dtype_name} ({plan.reason})"
     return choices
+
+
+def _memory(fuente: Fuente) -> dict[str, Any]:
+    """What one answer takes at most, and whether that fits; only what is prepared is known."""
+    section, generation = fuente.config.models, fuente.config.generation
+    try:
+        embedder = _shape(fuente, section.embedder)
+        generator = None if fuente.config.server.url else _shape(fuente, section.generator)
+    except models.ModelError as error:
+        return {"plan": f"not known yet: {error}"}
+    plan = models.plan_memory(
+        generator,
+        embedder,
+        models.rooms(section.device, section.dtype),
+        context_tokens=generation.prompt_tokens + generation.max_tokens,
+        quantised=section.quantisation == "auto",
+    )
+    taken = {name: size(value) for name, value in asdict(plan.memory).items() if value}
+    free = size(plan.free_bytes) if plan.free_bytes is not None else "unknown"
+    fits = {True: "fits", False: "does not fit", None: "may fit"}[plan.fits]
+    quantised = ", with quantised copies" if plan.quantised else ""
+    return {
+        "plan": f"{plan.device}, {plan.dtype}{quantised}, a context of {plan.context_tokens} tokens: {plan.reason}",
+        "needed": f"{size(plan.memory.total)} of {free} free: {fits}",
+        **taken,
+    }
+
+
+def _shape(fuente: Fuente, name: str) -> models.ModelShape:
+    """Raises: ModelError for a model that is not on this machine, or does not tell its sizes."""
+    section = fuente.config.models
+    folder = models.resolve(name, section.cache, allow_network=section.network).folder
+    if folder is None:
+        raise models.ModelError(f"{name} was not fetched yet")
+    return models.shape_of(folder, name)
 
 
 def _model_states(fuente: Fuente) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from index.types import Hit
 from rag.answerer import Answerer
+from rag.errors import OutOfMemoryError
 from rag.phrases import phrases
 from rag.types import Options, TextDelta
 from tests.rag.conftest import (
@@ -116,3 +117,34 @@ def test_scores_without_a_scale_trim_nothing() -> None:
 def test_options_out_of_range_are_named(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Options(**values)
+
+
+class _Cramped(ScriptedChooser):
+    """Has memory for prompts of so many passages."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(["El faro de la isla se encendió en 1823."], 0.0)
+        self._most = most
+
+    def log_odds(self, messages: Any, first: str, second: str, *, cancel: Any = None) -> float:
+        super().log_odds(messages, first, second, cancel=cancel)
+        if sum(hit.chunk.text in messages[1].content for hit in HITS) > self._most:
+            raise OutOfMemoryError("no memory for 3000 tokens")
+        return 5.0
+
+
+@pytest.mark.parametrize(("most", "read"), [(3, 3), (2, 1), (1, 1)])
+def test_without_memory_the_better_half_of_the_passages_is_read_and_that_is_said(
+    most: int, read: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = _Cramped(most)
+    answer = answerer(generator).answer(QUESTION)
+    assert answer.text == "El faro de la isla se encendió en 1823. [1]"
+    assert [hit.chunk.text in generator.prompts[0][1].content for hit in HITS] == [rank < read for rank in range(3)]
+    assert (answer.usage.dropped_passages, answer.hits) == (3 - read, tuple(HITS))
+    assert ("Reading the best 1 of 3 passages instead" in caplog.text) == (read < 3)
+
+
+def test_without_memory_for_one_passage_the_error_is_told() -> None:
+    with pytest.raises(OutOfMemoryError, match="no memory"):
+        answerer(_Cramped(0)).answer(QUESTION)
