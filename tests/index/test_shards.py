@@ -132,7 +132,7 @@ class TestApproximateSearch:
         assert "but recall" in plan.reason
         assert len(library.index().search("palabra7", 60)) == 60
 
-    def test_the_recall_is_measured(self) -> None:
+    def test_the_recall_is_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """On vectors without any neighbourhood, few of many lists find little, and reading all finds all."""
         random = np.random.default_rng(0).normal(size=(3000, 16)).astype(np.float32)
         vectors = random / np.linalg.norm(random, axis=1, keepdims=True)
@@ -144,7 +144,12 @@ class TestApproximateSearch:
             def vectors(self, *_: object) -> object:
                 return iter([vectors[:1000], vectors[1000:]])
 
-        plan = inverted_plan(Stored(), 1, EVERYTHING, [inverted_shard(vectors)], 10)  # type: ignore[arg-type]
+        shard = inverted_shard(vectors)
+        plan = inverted_plan(Stored(), 1, EVERYTHING, [shard], 10)  # type: ignore[arg-type]
         assert plan.probes > 4
         assert 0.95 <= plan.recall < 1.0
+        # More than eight bits can give is not sought by reading list after list.
+        monkeypatch.setattr("index.planning._RECALL_AIM", 1.01)
+        widest = inverted_plan(Stored(), 1, EVERYTHING, [shard], 10)  # type: ignore[arg-type]
+        assert plan.probes <= widest.probes < shard.nlist
         assert publishing.EXACT_CHUNKS == 200_000
