@@ -93,6 +93,11 @@ class KneserNey:
         return probability
 
 
+def longest_order(size: int) -> int:
+    """The longest grams of so many different tokens that can be told apart in 63 bits."""
+    return next(order for order in range(63, 0, -1) if size**order <= _LARGEST_CODE)
+
+
 def _codes(ids: Ids, order: int, size: int) -> Ids:
     codes = np.zeros(len(ids) - order + 1, np.int64)
     for shift in range(order):

@@ -107,11 +107,17 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Token numbers (B, T) → logits of the next token at every position (B, T, size)."""
 
+    cosines: Tensor
+    sines: Tensor
+
     def __init__(self, size: int, context: int, shape: TransformerShape) -> None:
         super().__init__()
         self.shape, self.context = shape, context
         self.embedding = nn.Embedding(size, shape.width)
         self.positions = nn.Embedding(context, shape.width) if shape.position == "learned" else None
+        cosines, sines = rotation(torch.arange(context), shape.width // shape.heads)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.width)
         self.head = nn.Linear(shape.width, size, bias=False)
@@ -136,8 +142,8 @@ class Transformer(nn.Module):
         states = self.embedding(ids)  # (B, T, W)
         if self.positions is not None:
             states = states + self.positions(places)
-        turns = rotation(places, self.shape.width // self.shape.heads) if self.positions is None else None
-        mask = causal_mask(new, start + new, ids.device)
+        turns = (self.cosines[places], self.sines[places]) if self.positions is None else None
+        mask = causal_mask(new, start + new, ids.device) if new > 1 else None  # a single new token looks at all
         for number, block in enumerate(self.blocks):
             states = block(states, turns, mask, None if memory is None else (memory, number), maps)
         if memory is not None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from generative.errors import ConfigError, DataError
 from generative.language.model import LanguageFamily
+from generative.language.pictures import save_attention, save_temperatures
 from generative.language.recurrent import Elman, ElmanCell, LongShortTerm, LongShortTermCell, RecurrentConfig
 from generative.language.texts import Windows, open_text
 from generative.language.transformer import TransformerConfig, TransformerFamily, TransformerShape
@@ -178,3 +179,23 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         TransformerFamily.preset("cpu", {})
     with pytest.raises(DataError, match="not among the characters"):
         made("rope").sample(1, condition="ÑÑ")
+
+
+def test_the_evaluation_prints_what_counting_gives_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text(TEXT * 4, encoding="utf-8")
+    found = made("rope").evaluate(open_text(str(path)))
+    assert found["ngram_nats_per_character"] < 0.1 < found["nats_per_character"]
+
+
+def test_pictures_are_drawn_from_a_live_model(tmp_path: Path) -> None:
+    family = randomised(made("rope"))
+    ids = family.characters.encode("uno dos")
+    maps: Tensor = family.network.attention_maps(ids[None])  # type: ignore[operator]
+    with family.evaluating():
+        logits = family.network(ids[None])[0, -1]
+    drawn = [
+        save_attention(maps[0, 0], list("uno dos"), tmp_path / "attention.png"),
+        save_temperatures(logits, family.config.alphabet, tmp_path / "temperature.png"),
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5000 for path in drawn)

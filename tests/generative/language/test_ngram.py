@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generative.language.ngram import KneserNey
+from generative.language.ngram import KneserNey, longest_order
 
 TEXT = "el perro y el gato y el ratón corren; la gata y la perra miran. " * 2
 LETTERS = sorted(set(TEXT))
@@ -44,3 +44,9 @@ def test_longer_contexts_help() -> None:
 def test_what_cannot_be_counted_is_refused(size: int, order: int) -> None:
     with pytest.raises(ValueError, match=r"below 2\*\*63|from 0 to 2"):
         KneserNey.fit(IDS, size=size, order=order)
+
+
+@pytest.mark.parametrize("size", [2, 82, 256, 4096])
+def test_the_longest_order_is_the_last_that_can_be_counted(size: int) -> None:
+    order = longest_order(size)
+    assert size**order < 2**63 <= size ** (order + 1)
