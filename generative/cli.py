@@ -92,7 +92,8 @@ def train(
         checkpoint,
         save_curve(made.history, folder / "curve.png", title=f"{family} · {split.name} · seed {seed}"),
     ]
-    written += made.write_samples(made.sample(64, generator=_generator(made, seed)), folder)
+    if made.draws:
+        written += made.write_samples(made.sample(64, generator=_generator(made, seed)), folder)
     for path in written:
         print(path)
 

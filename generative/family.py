@@ -71,6 +71,8 @@ class Family(ABC, Generic[C]):
     config_class: ClassVar[type[FamilyConfig]]
     score_unit: ClassVar[str]
     """What `score` counts, and whether it is exact, a bound or a proxy."""
+    draws: ClassVar[bool] = True
+    """Whether it has samples to show."""
 
     def __init__(self, config: C, *, device: str = "auto", dtype: str = "auto") -> None:
         plan = plan_device(device, dtype, role="embedder")

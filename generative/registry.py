@@ -26,6 +26,9 @@ FAMILIES: dict[str, Entry] = {
     "translator": Entry(
         "generative.language.translator", "Translator", "reads a text whole and writes another from it"
     ),
+    "shared-space": Entry(
+        "generative.language.shared_space", "SharedSpace", "digits, their words and tones in one space"
+    ),
     "transformer": Entry("generative.language.transformer", "TransformerFamily", "writes text, looking back over all"),
     "autoencoder": Entry("generative.autoencoder", "Autoencoder", "compresses images and takes noise out of them"),
     "vae": Entry("generative.vae", "Vae", "codes that are distributions: sample, interpolate, find anomalies"),
