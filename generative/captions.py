@@ -20,6 +20,11 @@ _NAMES: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
         ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
         ("camiseta", "calça", "pulôver", "vestido", "casaco", "sandália", "camisa", "tênis", "bolsa", "bota"),
     ),
+    ("C4", "D4", "E4", "F4", "G4", "A4", "B4", "C5"): (
+        ("do", "re", "mi", "fa", "sol", "la", "si", "do agudo"),
+        ("C4", "D4", "E4", "F4", "G4", "A4", "B4", "C5"),
+        ("dó", "ré", "mi", "fá", "sol", "lá", "si", "dó agudo"),
+    ),
 }
 _TEMPLATES = (
     ("{}", "un {}", "el número {}", "dibuja un {}", "una imagen de {}", "{} escrito a mano"),

@@ -35,6 +35,8 @@ FAMILIES: dict[str, Entry] = {
     "gan": Entry("generative.gan", "Gan", "two networks, one that draws and one that finds out"),
     "autoregressive": Entry("generative.autoregressive", "Autoregressive", "pixel after pixel, with exact likelihoods"),
     "diffusion": Entry("generative.diffusion", "Diffusion", "undoes noise step by step, guided by class or caption"),
+    "recolour": Entry("generative.recolour", "Recolour", "image to image: colour to grey and back"),
+    "sound": Entry("generative.sound", "Sound", "diffusion of short tones, to listen to"),
 }
 
 

@@ -83,7 +83,7 @@ def test_presets_are_configurations(family, preset):
     kind = family_class(family)
     if not hasattr(kind, "calibrate"):
         pytest.skip("not a family of images")
-    about = {"channels": 1, "height": 28, "width": 28, "class_names": ("a", "b")}
+    about = {"channels": 3 if family == "recolour" else 1, "height": 28, "width": 28, "class_names": ("a", "b")}
     config = kind.preset(preset, about)
     assert isinstance(config, FamilyConfig)
     assert type(config).from_json(config.to_json()) == config
