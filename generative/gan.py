@@ -213,7 +213,7 @@ class Gan(ImageFamily[GanConfig]):
         """`cpu`: convolutional; `gpu`: wider and longer; `plain`: dense, with nothing that keeps it stable."""
         image = shape_of(about)
         if name == "cpu":
-            return GanConfig(_schedule(4000, 64), image, width=32 if image.is_small else 16)
+            return GanConfig(_schedule(2500, 64), image, width=24 if image.is_small else 16)
         if name == "gpu":
             return GanConfig(_schedule(50000, 128), image, width=96)
         if name == "plain":

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from generative.family import Split
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+_MOST_PIXELS = 50_000_000
 _FOLDER_SIZE = 32
 _DIGITS_TEST = 450
 _SPLIT_SEED = 0
@@ -129,12 +131,22 @@ def _folder(folder: Path, seed: int) -> Split:
 
 def read_image(path: Path) -> Image.Image:
     """The image of a file. Raises: DataError, with the file's name."""
+    with path.open("rb") as file:
+        return open_image(file, str(path))
+
+
+def open_image(file: BinaryIO, name: str) -> Image.Image:
+    """The image of an open file, which errors call `name`. Raises: DataError."""
     try:
-        with Image.open(path) as image:
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise DataError(
+                    f"{name} has {image.width}×{image.height} pixels; {_MOST_PIXELS:,} are the most. Shrink it."
+                )
             image.load()
             return image.copy()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error}). Take it out of the folder.") from error
+        raise DataError(f"{name} cannot be read as an image ({error}). Use PNG, JPEG, BMP, GIF or WebP.") from error
 
 
 def to_tensor(image: Image.Image, channels: int, size: tuple[int, int]) -> Tensor:

@@ -43,9 +43,10 @@ class Sound(Diffusion):
         """`tones`: 1,600 synthetic tones to train on and 400 to test with. Raises: DataError."""
         if name not in ("tones", "digits"):  # digits is what every command takes by default
             raise DataError(f"There are no tones {name!r}. Use --data tones.")
-        parts = [tones(count, seed_of(seed, "tones", number)) for number, count in enumerate((1600, 400))]
+        made = [tones(count, seed_of(seed, "tones", number)) for number, count in enumerate((1600, 400))]
+        train, test = (Images(spectrum(sound), notes) for sound, notes in made)
         about = {"channels": 1, "height": _BINS, "width": _FRAMES, "class_names": NOTES}
-        return Split("tones", *[Images(spectrum(sound), notes) for sound, notes in parts], about)
+        return Split("tones", train, test, about)
 
     def play(self, spectra: Tensor) -> Tensor:
         """The sound (N, SAMPLES) float32 in [-1, 1] of spectra (N, 1, 32, 16)."""
@@ -136,8 +137,11 @@ def write_wav(sound: Tensor, path: Path) -> Path:
 
 
 def _transform(sound: Tensor) -> Tensor:
-    return torch.stft(sound, _WINDOW, _HOP, window=torch.hann_window(_WINDOW), return_complex=True)
+    transformed: Tensor = torch.stft(sound, _WINDOW, _HOP, window=torch.hann_window(_WINDOW), return_complex=True)
+    return transformed  # (N, 65, 16)
 
 
 def _inverse(transformed: Tensor) -> Tensor:
-    return torch.istft(transformed, _WINDOW, _HOP, window=torch.hann_window(_WINDOW), length=SAMPLES)
+    window = torch.hann_window(_WINDOW)
+    sound: Tensor = torch.istft(transformed, _WINDOW, _HOP, window=window, length=SAMPLES)
+    return sound

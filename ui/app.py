@@ -41,7 +41,15 @@ def _navigation(texts: Texts) -> st.Page:
     documents_page = st.Page(documents.page, title=texts.documents, icon=":material/folder_open:", url_path="documents")
     st.session_state["documents_page"] = documents_page
     evaluation_page = st.Page(evaluation.page, title=texts.evaluation, icon=":material/speed:", url_path="evaluation")
-    return st.navigation([chat_page, documents_page, evaluation_page])
+    laboratory_page = st.Page(_laboratory, title=texts.laboratory, icon=":material/science:", url_path="laboratory")
+    return st.navigation([chat_page, documents_page, evaluation_page, laboratory_page])
+
+
+def _laboratory() -> None:
+    # Imported here: it brings torch along, and most visits do not come this way.
+    from ui import laboratory
+
+    laboratory.page()
 
 
 def _settings(library: Library, texts: Texts) -> None:

@@ -131,6 +131,8 @@ ES = Texts(
     rule_memory="necesita demasiada memoria",
     rule_crash="hizo fallar su lector",
     rule_bomb="se expande demasiado",
+    laboratory="Laboratorio",
+    problem_laboratory="Esto no se puede hacer así.",
     evaluation="Evaluación",
     eval_hint="¿Con qué frecuencia encuentra la búsqueda el pasaje correcto? Se mide con preguntas cuya "
     "respuesta se conoce.",

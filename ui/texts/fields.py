@@ -136,6 +136,8 @@ class Texts:
     rule_memory: str
     rule_crash: str
     rule_bomb: str
+    laboratory: str
+    problem_laboratory: str
     evaluation: str
     eval_hint: str
     eval_none_yet: str

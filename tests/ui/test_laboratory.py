@@ -1,0 +1,128 @@
+"""The laboratory over the models that come with Fuente."""
+
+import io
+import string
+from dataclasses import asdict
+
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from generative import FAMILIES, shipped
+from generative.errors import DataError
+from tests.ui.fakes import html
+from ui import experiments
+from ui.experiments import TrainJob
+from ui.laboratory_views import VIEWS
+from ui.texts import LABORATORY
+
+EN = LABORATORY["en"]
+SCRIPT = "from ui import laboratory\nlaboratory.page()"
+SHIPPED = [name for name, data in experiments.DATA.items() if shipped(name, data)]
+
+
+@pytest.fixture
+def page():
+    torch.set_num_threads(1)
+    return AppTest.from_string(SCRIPT, default_timeout=240)
+
+
+def _open(page, name, part):
+    page.run()
+    page.selectbox(key="lab_family").set_value(name).run()
+    page.session_state[f"lab_part_{name}"] = part
+    return page.run()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_family_is_sampled_and_explored(page, name):
+    app = _open(page, name, EN.explore)
+    assert not app.exception
+    assert app.get("image")
+    assert EN.families[name].idea in html(app)
+    app = _open(page, name, EN.samples)
+    assert not app.exception
+    assert app.get("image")
+
+
+def test_every_family_has_a_view_and_an_explanation():
+    assert set(experiments.DATA) == set(VIEWS) <= set(FAMILIES)
+    for words in LABORATORY.values():
+        assert set(words.families) == set(VIEWS)
+
+
+def _texts(words):
+    flat = {key: value for key, value in asdict(words).items() if key != "families"}
+    return flat | {
+        f"{name}.{key}": text for name, one in asdict(words)["families"].items() for key, text in one.items()
+    }
+
+
+@pytest.mark.parametrize("language", LABORATORY)
+def test_the_languages_say_the_same_things(language):
+    english, own = _texts(EN), _texts(LABORATORY[language])
+    assert own.keys() == english.keys()
+    for key, text in own.items():
+        assert text.strip() == text != "", key
+        fields, expected = (
+            [name for _, name, _, _ in string.Formatter().parse(one) if name] for one in (text, english[key])
+        )
+        assert fields == expected, key
+
+
+def test_a_training_shows_its_curve_and_its_samples():
+    job = TrainJob("autoencoder", 100, 0)
+    job.begin()
+    job.wait(300)
+    assert job.done
+    assert not job.failed
+    assert job.progress.step == 100
+    assert job.history[-1]["loss"] < job.history[0]["loss"] / 2
+    assert job.samples.width > 100
+
+
+def test_a_training_can_be_stopped():
+    job = TrainJob("vae", 4000, 0)
+    job.stop()
+    job.begin()
+    job.wait(300)
+    assert job.progress.step == 1
+
+
+def test_the_page_starts_a_training(page):
+    app = _open(page, "autoencoder", EN.train)
+    app.slider(key="lab_steps_autoencoder").set_value(100)
+    app.button(key="lab_start_autoencoder").click().run()
+    app.session_state["lab_job"].wait(300)
+    app.run()
+    assert not app.exception
+    assert EN.trained.format(steps="100") in html(app)
+    assert app.get("image")
+
+
+def _file(image):
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    file.seek(0)
+    return file
+
+
+def test_an_odd_upload_is_told_from_a_digit():
+    family, split = experiments.open_trained("vae"), experiments.open_split("vae")
+    digit = experiments.shown_images(split).x[3]
+    normal = Image.fromarray((255 - digit[0] * 255).round().byte().numpy()).resize((200, 200))
+    checked = torch.arange(64).view(8, 8) % 9 % 2 * 255
+    odd = Image.fromarray(checked.byte().numpy()).resize((200, 200), Image.Resampling.NEAREST)
+    good, bad = (experiments.judge_upload(family, split, _file(one), invert=True) for one in (normal, odd))
+    assert not good.anomalous
+    assert bad.anomalous
+    with pytest.raises(DataError, match="cannot be read"):
+        experiments.judge_upload(family, split, io.BytesIO(b"<svg onload=alert(1)>"), invert=True)
+
+
+def test_a_caption_that_names_nothing_is_explained(page):
+    app = _open(page, "diffusion", EN.samples)
+    app.text_input(key="lab_caption_diffusion").set_value("draw a horse").run()
+    assert not app.exception
+    assert "names no class" in html(app)

@@ -1,0 +1,142 @@
+"""What the laboratory does with the families, without drawing a page: trained models, trainings under way, pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Any, BinaryIO
+
+import torch
+from PIL import Image
+
+from generative import FAMILIES, AnyFamily, GenerativeError, Progress, Stop, family_class, load, shipped
+from generative.family import Split
+from generative.image_data import Images, open_image, to_tensor
+from generative.image_family import ImageFamily
+from generative.pictures import grid
+from ui.jobs import Job
+
+# The families of images and sound, and the data that each is shown with.
+DATA: dict[str, str] = {
+    "autoencoder": "digits",
+    "vae": "digits",
+    "gan": "digits",
+    "autoregressive": "digits",
+    "diffusion": "digits",
+    "recolour": "digits",
+    "sound": "tones",
+}
+_LIVE_SAMPLES = 36
+_POINTS = 60
+
+
+def shown_families() -> list[str]:
+    """The families of the laboratory, in the order in which they explain one another."""
+    return [name for name in DATA if name in FAMILIES]
+
+
+def command(name: str) -> str:
+    """What to type to train a family."""
+    return f"python -m generative train {name} --data {DATA[name]}"
+
+
+def open_split(name: str) -> Split:
+    """The data of a family."""
+    return family_class(name).open_data(DATA[name])
+
+
+def open_trained(name: str) -> AnyFamily | None:
+    """The family as it comes with Fuente; None where none does. Raises: CheckpointError."""
+    path = shipped(name, DATA[name])
+    return None if path is None else load(path, device="cpu")
+
+
+def shown_images(split: Split, count: int = 50) -> Images:
+    """The first test images of a split."""
+    assert isinstance(split.test, Images)  # noqa: S101
+    return Images(split.test.x[:count], split.test.y[:count])
+
+
+def picture(images: torch.Tensor, columns: int | None = None) -> Image.Image:
+    """Images side by side."""
+    return grid(images, columns)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator on the CPU."""
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How odd an image is: its score, the threshold that 5% of normal images exceed, and what the model saw."""
+
+    score: float
+    threshold: float
+    seen: Image.Image
+    reconstructed: Image.Image
+
+    @property
+    def anomalous(self) -> bool:
+        """Whether it is above."""
+        return self.score > self.threshold
+
+
+def judge_upload(family: Any, split: Split, file: BinaryIO, *, invert: bool) -> Verdict:
+    """The verdict of a family over an image that a person brought. Raises: DataError where it is no image."""
+    assert isinstance(family, ImageFamily)  # noqa: S101
+    shape = family.config.image
+    x = to_tensor(open_image(file, "the file"), shape.channels, (shape.height, shape.width))[None]
+    x = 1 - x if invert else x
+    if family.threshold is None:
+        assert isinstance(split.test, Images)  # noqa: S101
+        family.calibrate(split.test.x)
+    assert family.threshold is not None  # noqa: S101
+    again = family.reconstruct(x)  # type: ignore[attr-defined]
+    return Verdict(float(family.score(x)[0]), family.threshold, picture(x), picture(again))
+
+
+class TrainJob(Job):
+    """A training under way, with its curve and what it draws so far."""
+
+    def __init__(self, name: str, steps: int, seed: int) -> None:
+        super().__init__()
+        self.name = name
+        self.steps = steps
+        self.seed = seed
+        self.progress: Progress | None = None
+        self.samples: Image.Image | None = None
+        self.history: Sequence[dict[str, float]] = ()
+        self.problem: GenerativeError | None = None
+        self._stop = Event()
+
+    def begin(self) -> None:
+        """Starts to train."""
+        self.start(self._train)
+
+    def stop(self) -> None:
+        """Ends the training after the step that it is at."""
+        self._stop.set()
+
+    def _train(self) -> None:
+        kind = family_class(self.name)
+        split = kind.open_data(DATA[self.name])
+        config = kind.preset("cpu", split.about)
+        every = max(1, self.steps // _POINTS)
+        training = replace(config.training, steps=self.steps, seed=self.seed, log_every=every)
+        # A short run has no time for a long warm-up, nor for an average over more steps than it has.
+        training = replace(training, warmup_steps=min(training.warmup_steps, self.steps // 10), ema_decay=0.98)
+        family = kind(replace(config, training=training), device="cpu")
+
+        def report(progress: Progress) -> None:
+            self.progress = progress
+            if progress.step % (every * 5) == 0 or progress.step == self.steps:
+                self.history = tuple(family.history)
+                self.samples = picture(family.sample(_LIVE_SAMPLES, generator=seeded(0)), 12)
+            if self._stop.is_set():
+                raise Stop
+
+        try:
+            family.fit(split.train, val=shown_images(split, 200), report=report)
+        except GenerativeError as error:
+            self.problem = error
+        self.history = tuple(family.history)

@@ -1,0 +1,165 @@
+"""The laboratory: the generative families, explained, sampled, moved about and trained."""
+
+import streamlit as st
+
+from generative import AnyFamily, GenerativeError
+from generative.family import Split
+from ui import experiments, state
+from ui.experiments import TrainJob
+from ui.laboratory_views import VIEWS, samples_view
+from ui.problems import notice
+from ui.safe import Html, block, span, tag
+from ui.show import show
+from ui.sources import decimal
+from ui.texts import LABORATORY, Texts, grouped
+from ui.texts.laboratory import Explanation, LaboratoryTexts
+
+_REFRESH_S = 0.7
+_STEPS = (100, 4000)
+_USUAL_STEPS = {"autoencoder": 1500, "vae": 1500, "autoregressive": 1000}
+_LARGEST_MB = 5
+# The families that score an upload, the better one first.
+_JUDGES = ("vae", "autoencoder")
+
+
+def page() -> None:
+    """Draws the laboratory."""
+    words, texts = LABORATORY[state.interface_language()], state.texts()
+    show(block("fu-page-title", tag("h1", texts.laboratory), tag("p", words.hint)))
+    names = experiments.shown_families()
+    name = st.selectbox(
+        words.family,
+        names,
+        format_func=lambda one: words.families[one].name,
+        key="lab_family",
+        label_visibility="collapsed",
+    )
+    _explanation(words.families[name], words)
+    with_judge = name in _JUDGES
+    labels = [words.samples, words.explore, words.train, *([words.anomaly] if with_judge else [])]
+    chosen = st.segmented_control(
+        words.family, labels, default=labels[0], key=f"lab_part_{name}", label_visibility="collapsed"
+    )
+    try:
+        if chosen == words.train:
+            _training(name, words, texts)
+            return
+        family, split = _trained(name), _data(name)
+        if family is None:
+            show(notice(words.not_shipped.format(command=experiments.command(name))))
+        elif chosen == words.explore:
+            VIEWS[name](family, split, words)
+        elif chosen == words.anomaly:
+            _anomaly(family, split, words, texts)
+        else:
+            samples_view(name, family, split, words)
+    except GenerativeError as error:
+        show(problem_html(error, texts))
+
+
+def problem_html(error: Exception, texts: Texts) -> Html:
+    """What cannot be done and why; the message carries the mend."""
+    return block(
+        "fu-problem", block("fu-problem-title", texts.problem_laboratory), block("fu-plain", str(error)), role="alert"
+    )
+
+
+@st.cache_resource(show_spinner=False)
+def _trained(name: str) -> AnyFamily | None:
+    return experiments.open_trained(name)
+
+
+@st.cache_resource(show_spinner=False)
+def _data(name: str) -> Split:
+    return experiments.open_split(name)
+
+
+def _explanation(explained: Explanation, words: LaboratoryTexts) -> None:
+    with st.expander(words.explanation, icon=":material/menu_book:"):
+        show(
+            block(
+                "fu-lab",
+                tag("p", explained.idea),
+                tag("p", span("fu-label", words.strengths), " ", explained.strengths),
+                tag("p", span("fu-label", words.papers), " ", explained.papers),
+            )
+        )
+
+
+def _training(name: str, words: LaboratoryTexts, texts: Texts) -> None:
+    job = _job(name)
+    if job is not None and not job.done:
+        _live(name)
+        return
+    left, right = st.columns(2)
+    low, high = _STEPS
+    steps = left.slider(words.steps, low, high, _USUAL_STEPS.get(name, 400), step=100, key=f"lab_steps_{name}")
+    seed = right.number_input(words.seed, min_value=0, value=0, step=1, key=f"lab_seed_{name}")
+    if st.button(words.start, type="primary", icon=":material/play_arrow:", key=f"lab_start_{name}"):
+        job = TrainJob(name, int(steps), int(seed))
+        st.session_state["lab_job"] = job
+        job.begin()
+        st.rerun()
+    if job is not None:
+        _outcome(job, words, texts)
+
+
+def _job(name: str) -> TrainJob | None:
+    job: TrainJob | None = st.session_state.get("lab_job")
+    return job if job is not None and job.name == name else None
+
+
+@st.fragment(run_every=_REFRESH_S)
+def _live(name: str) -> None:
+    """Curve and samples, drawn anew by itself until the training is over."""
+    words, texts, job = LABORATORY[state.interface_language()], state.texts(), _job(name)
+    if job is None or job.done:
+        st.rerun()
+    progress = job.progress
+    st.progress(progress.step / progress.total if progress else 0.0)
+    parts = [words.training.format(step=grouped(progress.step if progress else 0), total=grouped(job.steps))]
+    if progress and progress.rate and progress.left_s is not None:
+        parts.append(words.rate.format(rate=decimal(progress.rate, texts, places=1)))
+        parts.append(words.left.format(seconds=grouped(round(progress.left_s))))
+    show(block("fu-status", span("fu-pulse"), " · ".join(parts), role="status"))
+    if st.button(words.stop, icon=":material/stop:", key="lab_stop"):
+        job.stop()
+    _curve_and_samples(job)
+
+
+def _outcome(job: TrainJob, words: LaboratoryTexts, texts: Texts) -> None:
+    if job.problem is not None:
+        show(problem_html(job.problem, texts))
+    elif job.failed:
+        show(block("fu-problem", block("fu-problem-title", texts.problem_unexpected), role="alert"))
+    else:
+        made = job.progress.step if job.progress else 0
+        show(block("fu-status", words.trained.format(steps=grouped(made)), role="status"))
+    _curve_and_samples(job)
+
+
+def _curve_and_samples(job: TrainJob) -> None:
+    history = job.history
+    if history:
+        shown = [key for key in history[-1] if "loss" in key or key.endswith("accuracy")]
+        rows = [{"step": point["step"], **{key: point.get(key) for key in shown}} for point in history]
+        st.line_chart(rows, x="step", y=shown, height=240)
+    if job.samples is not None:
+        st.image(job.samples)
+
+
+def _anomaly(family: AnyFamily, split: Split, words: LaboratoryTexts, texts: Texts) -> None:
+    show(block("fu-limits", words.upload_hint))
+    kinds = ["png", "jpg", "jpeg", "bmp", "gif", "webp"]
+    file = st.file_uploader(words.upload, type=kinds, max_upload_size=_LARGEST_MB, key="lab_upload")
+    invert = st.toggle(words.invert, value=True, key="lab_invert")
+    if file is None:
+        return
+    verdict = experiments.judge_upload(family, split, file, invert=invert)
+    left, right = st.columns(2)
+    left.image(verdict.seen, caption=words.seen_as, width=220)
+    right.image(verdict.reconstructed, caption=words.reconstructed, width=220)
+    first, second = st.columns(2)
+    first.metric(words.score, decimal(verdict.score, texts, places=1))
+    second.metric(words.threshold, decimal(verdict.threshold, texts, places=1))
+    show(notice(words.anomalous if verdict.anomalous else words.normal))
