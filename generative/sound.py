@@ -115,7 +115,8 @@ def pitch_hz(sound: Tensor) -> Tensor:
     """The frequency (N,) of the strongest peak of sounds (N, SAMPLES), to less than 1 Hz."""
     size = 8192
     power = torch.fft.rfft(sound * torch.hann_window(SAMPLES), n=size).abs()
-    return power.argmax(1) * (RATE_HZ / size)
+    found: Tensor = power.argmax(1) * (RATE_HZ / size)
+    return found
 
 
 def nearest_note(frequencies_hz: Tensor) -> Tensor:
