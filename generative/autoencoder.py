@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.errors import ConfigError
+from generative.family import Split
+from generative.image_data import Images
 from generative.image_family import ImageConfig, ImageFamily, ImageShape, shape_of
 from generative.training import Batch, Logs, Training
 
@@ -93,6 +95,19 @@ class Autoencoder(ImageFamily[AutoencoderConfig]):
         ends = self.encode(torch.stack([one, other]))
         weights = torch.linspace(0, 1, steps, device=self.device)[:, None]
         return self.decode(torch.lerp(ends[:1], ends[1:], weights))
+
+    def figures(self, data: Split, *, seed: int = 0) -> dict[str, float]:  # noqa: ARG002
+        """The error of coming back, with and without noise to take out, and how well it finds strange classes."""
+        # Imported here: it trains families, of which this is one.
+        from generative.evaluation.anomaly import anomaly_figures
+
+        assert isinstance(data.test, Images)  # noqa: S101
+        x = data.test.x
+        noisy = x + 0.25 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+        found = {"error_reconstructed": float(self.score(x).mean())}
+        found["error_noisy"] = float((noisy - x).square().flatten(1).sum(1).mean())
+        found["error_denoised"] = float((self.reconstruct(noisy).cpu() - x).square().flatten(1).sum(1).mean())
+        return {**found, **anomaly_figures(self, data)}
 
     @classmethod
     def preset(cls, name: str, about: Mapping[str, Any]) -> AutoencoderConfig:

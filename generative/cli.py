@@ -184,6 +184,31 @@ def anomaly(
         print(json.dumps({**verdict, "unit": made.score_unit}))
 
 
+@app.command(epilog="Example: python -m generative tune vae --search width=64..512 --trials 20")
+def tune(
+    family: FamilyArgument,
+    data: DataOption = "digits",
+    search: Annotated[
+        list[str] | None, typer.Option(help="A field and its range: width=64..512, pixels=binary|grey")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1)] = 20,
+    steps: Annotated[int, typer.Option(min=10, help="Of each training.")] = 500,
+    seed: SeedOption = 0,
+) -> None:
+    """Search for settings with a lower loss on a fifth of the training data; prints each try, and the best as --set."""
+    from generative.tuning import SPACE, Trial
+    from generative.tuning import tune as run
+
+    space = SPACE | {key: str(value) for key, value in _parsed(search or []).items()}
+
+    def told(trial: Trial) -> None:
+        value = "ended early" if trial.value is None else f"{trial.value:.4f}"
+        _notes.print(f"{trial.number}: {value} {json.dumps(trial.changes)}")
+
+    best = run(family, data, space=space, trials=trials, steps=steps, seed=seed, report=told)
+    print(" ".join(f"--set {field}={value}" for field, value in best.changes.items()))
+
+
 @app.command(epilog="Example: python -m generative pack run/checkpoint.safetensors small.safetensors --half")
 def pack(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a training.")],

@@ -215,7 +215,7 @@ class Gan(ImageFamily[GanConfig]):
         """`cpu`: dense for the digits, else convolutional; `gpu`: wider, longer; `plain`: nothing keeps it stable."""
         image = shape_of(about)
         if name == "cpu" and image.is_small:
-            return GanConfig(_schedule(10000, 64), image, "dense", width=256, depth=2)
+            return GanConfig(_schedule(5000, 64), image, "dense", width=256, depth=2, r1=0.1)
         if name == "cpu":
             return GanConfig(_schedule(2500, 64), image, width=16)
         if name == "gpu":

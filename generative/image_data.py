@@ -46,7 +46,7 @@ class Images:
 
     def of_classes(self, classes: Sequence[int]) -> "Images":
         """Those of some classes only."""
-        return self[torch.isin(self.y, torch.tensor(classes))]  # type: ignore[return-value]
+        return Images(*self[torch.isin(self.y, torch.tensor(classes))])
 
 
 def open_images(name: str, *, seed: int = _SPLIT_SEED) -> Split:

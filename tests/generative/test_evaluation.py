@@ -4,6 +4,7 @@ from sklearn.metrics import roc_auc_score
 
 from generative.errors import DataError
 from generative.evaluation import judge_for, judge_samples, train_judge
+from generative.evaluation.anomaly import anomaly_figures
 from generative.evaluation.judge import read_judge, write_judge
 from generative.evaluation.metrics import (
     auroc,
@@ -13,6 +14,7 @@ from generative.evaluation.metrics import (
     sharpness,
     two_sample_accuracy,
 )
+from generative.family import Split
 
 
 def test_the_frechet_distance_of_gaussians_is_its_closed_form(random):
@@ -75,3 +77,15 @@ def test_a_judge_is_learned_once_and_kept(digits, tmp_path):
     assert judge.accuracy(digits.test) > 0.5
     again = read_judge(write_judge(judge, tmp_path / "judge.safetensors"))
     assert torch.equal(again.features(digits.test.x), judge.features(digits.test.x))
+
+
+def test_strange_classes_are_found_and_principal_components_stand_beside(make, digits):
+    train, test = (one.of_classes([0, 1, 4]) for one in (digits.train, digits.test))
+    about = {**digits.about, "class_names": ("0", "1", "2")}
+    for one in (train, test):
+        one.y.copy_(torch.where(one.y == 4, 2, one.y))
+    family = make("autoencoder", steps=150, lr=0.01)
+    family.config = family.config.changed({"image.class_names": ["0", "1", "2"]})
+    found = anomaly_figures(family, Split("three", train, test, about))
+    assert set(found) == {f"auroc_one_{kind}{pca}" for kind in ("normal", "strange") for pca in ("", "_pca")}
+    assert all(value > 0.9 for value in found.values())
