@@ -31,7 +31,10 @@ CLASSIFIER_SAMPLES = 1347
 def evaluate_images(family: ImageFamily[Any], data: Split, *, seed: int = 0) -> dict[str, float]:
     """The figures of the protocol for a family, with the judge of its data."""
     judge = judge_for(data)
-    figures = judge_samples(family.sample(SAMPLES, generator=_generator(family, seed, 0)), data, judge)
+    # As many of each class, like the test images: the luck of drawing classes would weigh more than the drawings.
+    even = torch.arange(SAMPLES) % judge.sizes[1] if family.conditional else None
+    drawn = family.sample(SAMPLES, condition=even, generator=_generator(family, seed, 0))
+    figures = judge_samples(drawn, data, judge)
     if family.conditional:
         train, _ = images_of(data)
         labels = train.y[:CLASSIFIER_SAMPLES]
