@@ -98,8 +98,8 @@ class RetrievalConfig(_Section):
     candidates: int = Field(default=100, ge=1)
     """Chunks that each channel puts forward."""
     rerank: str = "auto"
-    """How the best are compared anew: late (tokens of the embedder), likelihood (late, and where it is close the local
-    generator), none, or hub name or folder of a cross-encoder; auto is late where the embedder has tokens."""
+    """How the best are compared anew: late (tokens of the embedder), likelihood (late, and where it is close the model
+    `models.reranker`), none, or hub name or folder of a cross-encoder; auto is late where the embedder has tokens."""
     rerank_candidates: int = Field(default=20, ge=1, le=100)
     """How many of them."""
     rerank_margin: float = Field(default=1.5, gt=0)

@@ -44,6 +44,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "start": chunk.start,
         "end": chunk.end,
         "text": chunk.text,
+        "matched": None if hit.matched is None else {"start": hit.matched.start, "end": hit.matched.end},
         "headings": list(chunk.headings),
         "document_id": chunk.document_id,
         "chunk_id": chunk.id,

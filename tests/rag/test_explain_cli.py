@@ -60,3 +60,12 @@ def test_without_a_generator_the_rest_is_told(asked: Path, monkeypatch: pytest.M
     told = run_json("search", QUESTION, "--explain")
     assert told["explanation"]["prompt"] is None
     assert told["explanation"]["candidates"]
+
+
+def test_what_is_read_around_a_passage_tells_what_was_matched(asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = run_json("search", QUESTION, "-k", "2")["hits"]
+    assert [hit["matched"] for hit in plain] == [None, None]
+    monkeypatch.setenv("FUENTE_RETRIEVAL__SURROUNDINGS_TOKENS", "300")
+    for hit, read in zip(plain, run_json("search", QUESTION, "-k", "2")["hits"], strict=True):
+        assert read["matched"] == {"start": hit["start"], "end": hit["end"]}
+        assert read["start"] <= hit["start"] < hit["end"] <= read["end"]
