@@ -57,7 +57,8 @@ def _way(each: Explained, scales: dict[str, tuple[float, float]], packing: Packi
     )
     bars = [_bar(stage, getattr(each, stage), scales[stage], texts) for stage in _STAGES]
     teaser = block("fu-way-text", " ".join(chunk.text[:_TEASER_CHARACTERS].split()))
-    outcome = span("fu-outcome", _outcome(each, packing, texts))
+    read = each.hit.chunk.id in {passage.hit.chunk.id for passage in packing.kept}
+    outcome = span("fu-outcome" if read else "fu-outcome fu-unread", _outcome(each, packing, texts))
     return block("fu-way" if each.rank else "fu-way fu-lost", head, teaser, block("fu-bars", *bars), outcome)
 
 
