@@ -49,7 +49,7 @@ SET = {
 def fuente(monkeypatch: pytest.MonkeyPatch, tiny_models: Path, tmp_path: Path) -> Fuente:  # noqa: F811
     monkeypatch.setenv("FUENTE_MODELS__EMBEDDER", str(tiny_models / "embedder"))
     monkeypatch.setenv("FUENTE_MODELS__GENERATOR", str(tiny_models / "generator"))
-    monkeypatch.setenv("FUENTE_GENERATION__ABSTAIN_BELOW", "0")
+    monkeypatch.setenv("FUENTE_GENERATION__CAUTION", "0")
     monkeypatch.setenv("FUENTE_GENERATION__MAX_TOKENS", "8")
     found = Fuente(load_config())
     for place in SET["data"]:
