@@ -146,7 +146,7 @@ class Fuente:
         """Answers from the passages of any search. All models are loaded, so that the first answer need not wait."""
         self.embedder.load()
         section = self.config.generation
-        probe = None if self.config.server.url else Probe.of(self.config.models.generator)
+        probe = None if self.config.server.url else Probe.of(self.generator.name)
         return Answerer(
             retriever,
             self.generator,
@@ -345,6 +345,8 @@ class Fuente:
         model, tokenizer = models.load_causal_lm(resolved, plan)
         if section.adapter and name == section.generator:
             model = models.merge_adapter(model, section.adapter)
+            # Another model by now: what was calibrated or read from the published one says nothing of it.
+            name = f"{name}+{models.adapter_revision(section.adapter)}"
         elif section.quantisation == "auto":  # a quantised copy is of the model as it was published
             self._add_quantised(model, resolved, progress)
         return TransformersGenerator(model, tokenizer, name=name)

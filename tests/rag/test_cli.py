@@ -126,6 +126,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "serve",
         "eval",
         "tune",
+        "finetune",
         "models",
         "doctor",
     }

@@ -146,6 +146,8 @@ def test_a_configured_adapter_is_used(
     messages = (Message("user", "the encoder?"),)
     odds = [one.generator.log_odds(messages, "reads", "writes") for one in (plain, tuned)]  # type: ignore[attr-defined]
     assert odds[0] != odds[1]
+    # What was calibrated on the plain model, or reads its inner states, is not used with the tuned one.
+    assert tuned.generator.name == f"{plain.generator.name}+{adapter_revision(tmp_path / 'adapter')}"
     assert "adapter" not in plain.answer_settings()
     assert tuned.answer_settings()["adapter"] == adapter_revision(tmp_path / "adapter")
 
