@@ -76,7 +76,7 @@ def calibrated(fuente: Fuente, opened: Opened, sample: Sample, plots: Path | Non
     )
     calibration.save(folder / CALIBRATION_FILE)
     if plots:
-        title = f"{opened.question_set.name}, {len(found)} questions, fitted on other articles"
+        title = f"{opened.question_set.name} · {len(found)} questions"
         written = write_confidence_plots(judgement.confidences, judgement.answerable, plots, title)
         notes.print("wrote " + ", ".join(map(str, written)))
     notes.print(f"kept as {folder / CALIBRATION_FILE}")

@@ -30,6 +30,7 @@ _STAGES = {
 _SHARES = {"both": TEAL, "dense only": BLUE, "lexical only": OCHRE, "none": GREY}
 _SIZE_INCHES = (7.0, 4.4)
 _DOTS_PER_INCH = 160
+_FEWEST_TRIED = 20
 
 
 def new_figure(title: str, x_label: str, y_label: str) -> tuple["Figure", "Axes"]:
@@ -148,7 +149,7 @@ def gain(tuned: Tuned) -> "Figure":
 
 def reliability_diagram(bins: Sequence[Bin], title: str) -> "Figure":
     """What came true of each confidence: on the diagonal it means what it says."""
-    figure, axes = new_figure(title, "confidence", "questions that have an answer")
+    figure, axes = new_figure(title, "confidence, fitted on other articles", "questions that have an answer")
     axes.plot([0, 1], [0, 1], color=GREY, lw=1.2, ls="--", label="as it says")
     confidences, shares = [one.confidence for one in bins], [one.answerable for one in bins]
     axes.plot(confidences, shares, color=TEAL, marker="o", ms=6, lw=1.8, label="as it came true")
@@ -174,6 +175,8 @@ def risk_coverage_curve(points: Sequence[RiskCoveragePoint], title: str) -> "Fig
 def write_confidence_plots(confidences: FloatArray, answerable: BoolArray, folder: Path, title: str) -> list[Path]:
     """Writes reliability.png and risk_coverage.png; their paths. Raises: ExtraMissingError."""
     points = risk_coverage(confidences, (~answerable).astype(np.float64))
+    # The share among a handful jumps up and down and says nothing.
+    points = [point for point in points if point.coverage * len(confidences) >= _FEWEST_TRIED]
     drawn = {
         "reliability": reliability_diagram(reliability(confidences, answerable), f"Reliability · {title}"),
         "risk_coverage": risk_coverage_curve(points, f"Risk against coverage · {title}"),

@@ -11,12 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.errors import IndexNotFoundError
+from rag.cli.calibrating import Sample, calibrated
+from rag.compose import Fuente
 from rag.confidence import SIGNALS, UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.errors import CalibrationError
 from rag.evaluation.abstention import auroc
 from rag.evaluation.calibration import calibration_error, fitted, judged, reliability, wrongly_answered
 from rag.evaluation.errors import TooFewQuestionsError
-from tests.rag.conftest import document, hits_of
+from rag.evaluation.harness import over_paragraphs
+from rag.evaluation.opening import Opened
+from rag.evaluation.questions import Paragraph, Question, QuestionSet
+from rag.types import Message
+from tests.rag.conftest import ScriptedChooser, document, hits_of
 
 HIT = hits_of(document("Una red aprende."))[0]
 TRUE = Calibration({"reading": 0.5, "coverage": 1.0, "retrieval": 2.0, "unknown": -1.5, "inner": 0.8}, bias=0.3)
@@ -136,3 +143,57 @@ def test_no_text_breaks_the_reading(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(CalibrationError):
         Calibration.load(path)
+
+
+class _ByNumber(ScriptedChooser):
+    """Finds an answer to even numbers only."""
+
+    def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Any = None) -> float:
+        number = int(messages[1].content.rsplit("número", 1)[1].split("?")[0])
+        return (3.0 if number % 2 == 0 else -3.0) + 0.01 * number
+
+
+def _question(number: int) -> Question:
+    text = f"¿Cuándo se encendió el faro número {number}?"
+    if number % 2:
+        return Question(str(number), text, (), (), f"p{number}", impossible=True)
+    return Question(str(number), text, (str(1800 + number),), (None,), f"p{number}", impossible=False)
+
+
+def _question_set(count: int) -> QuestionSet:
+    texts = [f"El faro número {number} se encendió en {1800 + number}." for number in range(count)]
+    paragraphs = [Paragraph(f"p{number}", f"artículo {number % 7}", text) for number, text in enumerate(texts)]
+    return QuestionSet("faros", "es", tuple(paragraphs), tuple(map(_question, range(count))))
+
+
+def test_a_calibration_is_kept_with_the_index_and_used_from_then_on(
+    plain_settings: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fuente = Fuente.configured(models={"embedder": str(tiny_models / "embedder"), "cache": "cache"})
+    vars(fuente)["generator"] = _ByNumber([], 0.0)
+    (plain_settings / "notas.txt").write_text("El faro es de 1823.")
+    fuente.ingest([plain_settings / "notas.txt"])
+    question_set = _question_set(48)
+    opened = Opened(question_set, over_paragraphs(fuente, question_set, Path("sets")), own=False, by_paragraph=True)
+    sample = Sample(None, 0, Path("signals.jsonl"), given=True, short=False)
+    for _ in range(2):  # the second time from the records
+        calibrated(fuente, opened, sample, Path("plots"), json=True)
+    report = json.loads(capsys.readouterr().out.split("\n}\n")[0] + "}")
+    assert report["set"]["given_paragraph"]
+    assert report["confidence"]["auroc"]["value"] == 1.0
+    assert sorted(path.name for path in Path("plots").iterdir()) == ["reliability.png", "risk_coverage.png"]
+    assert len(Path("signals.jsonl").read_text().splitlines()) == 49
+    stored = Calibration.load(fuente.config.index / "calibration.json")
+    assert (stored.generator, stored.about["questions"]) == ("scripted", 48)
+    assert fuente.answerer.calibration == stored
+    vars(fuente).pop("answerer")
+    fuente.generator.name = "another"
+    assert fuente.answerer.calibration == UNCALIBRATED
+
+
+def test_without_an_index_there_is_nothing_to_keep_it_with(plain_settings: Path, tiny_models: Path) -> None:
+    fuente = Fuente.configured(models={"embedder": str(tiny_models / "embedder"), "cache": "cache"})
+    vars(fuente)["generator"] = _ByNumber([], 0.0)
+    opened = Opened(_question_set(2), over_paragraphs(fuente, _question_set(2), Path("sets")), own=False)
+    with pytest.raises(IndexNotFoundError, match="fuente ingest"):
+        calibrated(fuente, opened, Sample(None, 0, None, given=False, short=False), None, json=True)
