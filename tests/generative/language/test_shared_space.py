@@ -14,6 +14,7 @@ from generative.language.shared_space import (
     recall_at_one,
     tones,
 )
+from generative.registry import shipped
 from generative.training import Training
 
 
@@ -75,6 +76,13 @@ def test_learns_to_find_each_kind_by_each_other(tmp_path: Path) -> None:
     assert again.evaluate(data) == after
     images = data.test[torch.arange(8)][0]
     assert float(family.score(images).mean()) < float(family.score(torch.rand(8, 1, 8, 8)).mean())
+
+
+def test_the_one_that_comes_with_fuente_finds_them_all() -> None:
+    path = shipped("shared-space", "digits")
+    assert path is not None
+    family = SharedSpace.load(path, device="cpu")
+    assert min(family.evaluate(family.open_data("digits")).values()) > 0.97
 
 
 def test_it_draws_nothing_and_knows_digits_only() -> None:
