@@ -208,7 +208,11 @@ def test_settings_last_and_the_interface_changes_its_language(visit):
     slider.focus()
     slider.press("ArrowRight")
     chosen = slider.get_attribute("aria-valuenow")
-    page.get_by_role("combobox", name=EN.interface_language, exact=False).last.click()
+    languages = page.get_by_role("combobox", name=EN.interface_language, exact=False).last
+    # A list that is open while the page still scrolls towards it, or is drawn again for the slider, closes.
+    languages.scroll_into_view_if_needed()
+    page.wait_for_timeout(2000)
+    languages.click()
     page.get_by_role("option", name="Português").click()
     page.get_by_placeholder(PT.ask_placeholder).wait_for()
     page.get_by_role("link", name=PT.documents).click()
