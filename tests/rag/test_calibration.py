@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from index.errors import IndexNotFoundError
 from rag.cli.calibrating import Sample, calibrated
 from rag.compose import Fuente
-from rag.confidence import PROBED, SIGNALS, UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
+from rag.confidence import SIGNALS, UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.errors import CalibrationError
 from rag.evaluation.abstention import auroc
 from rag.evaluation.calibration import calibration_error, fitted, judged, reliability, wrongly_answered
@@ -188,7 +188,7 @@ def test_a_calibration_is_kept_with_the_index_and_used_from_then_on(
     assert fuente.answerer.calibration == stored
     vars(fuente).pop("answerer")
     fuente.generator.name = "another"
-    assert fuente.answerer.calibration == PROBED  # what comes with the configured generator
+    assert fuente.answerer.calibration == UNCALIBRATED  # no probe comes with that generator
 
 
 def test_without_an_index_there_is_nothing_to_keep_it_with(plain_settings: Path, tiny_models: Path) -> None:
