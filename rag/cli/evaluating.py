@@ -89,15 +89,16 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Measure retrieval, answers and abstention: a set of `eval build` on your own index, others on their own text."""
+    # Before any work: models are loaded and sets indexed below.
+    if retrieval_only and (answers_only or given_paragraph):
+        raise typer.BadParameter("--retrieval-only goes with neither --answers-only nor --given-paragraph")
     if plots:
-        figure_class()  # before hours of work
+        figure_class()
     fuente = configured(index, retrieval={"k": k, "rerank": rerank}, generation={"style": style, "caution": caution})
     prepare_missing(fuente, embedder_only=retrieval_only)
     opened = open_set(fuente, questions, tell=notes.print, passages=passages, chunked=chunked)
     if given_paragraph and not opened.by_paragraph:
         raise typer.BadParameter("--given-paragraph goes with a public set whose paragraphs are the passages")
-    if retrieval_only and (answers_only or given_paragraph):
-        raise typer.BadParameter("--retrieval-only goes with neither --answers-only nor --given-paragraph")
     sample = Sample(limit, seed, records, given_paragraph, short)
     if calibrate:
         calibrated(fuente, opened, sample, plots, json=json)
