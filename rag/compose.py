@@ -10,8 +10,7 @@ from threading import Event
 from typing import Any, Self
 
 import models
-from index.cross_encoder import CrossEncoderReranker
-from index.embedder import Embedder, prefixes_of
+from index.embedder import Embedder
 from index.errors import IndexDamagedError, IndexOutdatedError
 from index.late_interaction import LateInteraction
 from index.rerank import Reranker
@@ -36,6 +35,7 @@ from rag.config import Config, load_config
 from rag.errors import ConfigurationError
 from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
+from rag.model_loading import load_cross_encoder, load_embedder, load_generator, prompt_counter, server_generator
 from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
 from rag.probe import Probe
@@ -71,21 +71,7 @@ class Fuente:
 
         Raises: NotPreparedError, UnknownModelError; DownloadError when a hub model cannot be fetched.
         """
-        section = self.config.models
-        resolved = models.resolve(section.embedder, section.cache, allow_network=section.network)
-        model: Any = models.defer_sentence_transformer(resolved, section.device)
-        if resolved.folder is None:
-            # A hub model that is not on this machine: its commit is known once it was fetched.
-            model = model.load()
-            resolved = models.resolve(section.embedder, section.cache, allow_network=section.network)
-        query, passage = prefixes_of(section.embedder)
-        return Embedder(
-            model,
-            name=section.embedder,
-            revision=models.revision_of(resolved),
-            query_prefix=query if section.query_prefix is None else section.query_prefix,
-            passage_prefix=passage if section.passage_prefix is None else section.passage_prefix,
-        )
+        return load_embedder(self.config.models)
 
     @cached_property
     def index(self) -> Index:
@@ -126,8 +112,8 @@ class Fuente:
     def generator(self) -> Generator:
         """The local model, or the server when one is configured."""
         if self.config.server.url:
-            return self._server()
-        return self._causal_model(self.config.models.generator, lambda _: None)
+            return server_generator(self.config.server)
+        return load_generator(self.config.models, self.config.models.generator, lambda _: None)
 
     def load_generator(self, progress: Callable[[models.Progress], None]) -> None:
         """Loads the generator unless it is loaded; `progress` is told of what has to be done first, once.
@@ -135,7 +121,7 @@ class Fuente:
         Raises: ModelError.
         """
         if "generator" not in self.__dict__ and not self.config.server.url:
-            self.generator = self._causal_model(self.config.models.generator, progress)
+            self.generator = load_generator(self.config.models, self.config.models.generator, progress)
 
     @cached_property
     def answerer(self) -> Answerer:
@@ -182,13 +168,7 @@ class Fuente:
         """Counts the tokens of a prompt; and how many the generator takes, the reply included."""
         if self.config.server.url or "generator" in vars(self):
             return self.generator.count_tokens, self.generator.context_tokens
-        # Imported here: transformers takes a second to load and searching needs none of it.
-        from rag.chat_tokens import ChatTokens
-
-        section = self.config.models
-        resolved = models.resolve(section.generator, section.cache, allow_network=section.network)
-        tokenizer, context = models.load_chat_tokenizer(resolved)
-        return ChatTokens(tokenizer).count, context
+        return prompt_counter(self.config.models)
 
     def search_settings(self) -> SearchSettings:
         """How the channels of search are combined."""
@@ -322,52 +302,15 @@ class Fuente:
             return LateInteraction(self.embedder)
         if wanted == "likelihood":
             return CloseCalls(LateInteraction(self.embedder), self._likelihood)
-        section = self.config.models
-        resolved = models.resolve(wanted, section.cache, allow_network=section.network)
-        plan = models.plan_device(section.device, role="embedder")
-        return CrossEncoderReranker(models.load_cross_encoder(resolved, plan), name=wanted)
+        return load_cross_encoder(self.config.models, wanted)
 
     def _likelihood(self) -> Likelihood:
         named = self.config.models.reranker
-        generator = self._causal_model(named, lambda _: None) if named else self.generator
+        generator = load_generator(self.config.models, named, lambda _: None) if named else self.generator
         if not isinstance(generator, Likelihood):
             mend = "Set models.reranker to a local model, or retrieval.rerank to late"
             raise ConfigurationError(f"retrieval.rerank: {generator.name} tells no likelihoods. {mend}")
         return generator
-
-    def _causal_model(self, name: str, progress: Callable[[models.Progress], None]) -> Generator:
-        # Imported here: torch takes seconds to load and searching needs none of it.
-        from rag.transformers_generator import TransformersGenerator
-
-        section = self.config.models
-        resolved = models.resolve(name, section.cache, allow_network=section.network, progress=progress)
-        plan = models.plan_device(section.device, section.dtype, role="generator")
-        model, tokenizer = models.load_causal_lm(resolved, plan)
-        if section.adapter and name == section.generator:
-            model = models.merge_adapter(model, section.adapter)
-            # Another model by now: what was calibrated or read from the published one says nothing of it.
-            name = f"{name}+{models.adapter_revision(section.adapter)}"
-        elif section.quantisation == "auto":  # a quantised copy is of the model as it was published
-            self._add_quantised(model, resolved, progress)
-        return TransformersGenerator(model, tokenizer, name=name)
-
-    def _add_quantised(
-        self, model: Any, resolved: models.ResolvedModel, progress: Callable[[models.Progress], None]
-    ) -> None:
-        from models.quantised import add_quantised, reason_against
-
-        if (reason := reason_against(model)) is None:
-            add_quantised(model, resolved, self.config.models.cache, progress)
-        else:
-            _log.warning("models.quantisation is auto, but the weights are used as they are: %s", reason)
-
-    def _server(self) -> Generator:
-        from rag.server_generator import ServerGenerator
-
-        section = self.config.server
-        return ServerGenerator(
-            section.url, section.model, api_key=section.api_key, context_tokens=section.context_tokens
-        )
 
     def _chunker(self) -> Chunker:
         section = self.config.ingest

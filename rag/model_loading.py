@@ -1,0 +1,105 @@
+"""The models that the configuration names, as what Fuente uses them for."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import models
+from index.cross_encoder import CrossEncoderReranker
+from index.embedder import Embedder, prefixes_of
+from rag.config import ModelsConfig, ServerConfig
+from rag.generator import Generator
+from rag.types import Message
+
+Report = Callable[[models.Progress], None]
+
+_log = logging.getLogger(__name__)
+
+
+def load_embedder(section: ModelsConfig) -> Embedder:
+    """Turns texts into vectors; a model on this machine is loaded by the first text.
+
+    Raises: NotPreparedError, UnknownModelError; DownloadError when a hub model cannot be fetched.
+    """
+    resolved = resolved_model(section, section.embedder)
+    model: Any = models.defer_sentence_transformer(resolved, section.device)
+    if resolved.folder is None:
+        # A hub model that is not on this machine: its commit is known once it was fetched.
+        model = model.load()
+        resolved = resolved_model(section, section.embedder)
+    query, passage = prefixes_of(section.embedder)
+    return Embedder(
+        model,
+        name=section.embedder,
+        revision=models.revision_of(resolved),
+        query_prefix=query if section.query_prefix is None else section.query_prefix,
+        passage_prefix=passage if section.passage_prefix is None else section.passage_prefix,
+    )
+
+
+def load_generator(section: ModelsConfig, name: str, progress: Report) -> Generator:
+    """A causal model on this machine; `progress` is told of what has to be done first, once.
+
+    Raises: ModelError.
+    """
+    # Imported here: torch takes seconds to load and searching needs none of it.
+    from rag.transformers_generator import TransformersGenerator
+
+    resolved = resolved_model(section, name, progress)
+    plan = models.plan_device(section.device, section.dtype, role="generator")
+    model, tokenizer = models.load_causal_lm(resolved, plan)
+    if section.adapter and name == section.generator:
+        model = models.merge_adapter(model, section.adapter)
+        # Another model by now: what was calibrated or read from the published one says nothing of it.
+        name = f"{name}+{models.adapter_revision(section.adapter)}"
+    elif section.quantisation == "auto":  # a quantised copy is of the model as it was published
+        _add_quantised(model, resolved, section, progress)
+    return TransformersGenerator(model, tokenizer, name=name)
+
+
+def server_generator(section: ServerConfig) -> Generator:
+    """The model of the configured server.
+
+    Raises: ConfigurationError.
+    """
+    from rag.server_generator import ServerGenerator
+
+    return ServerGenerator(section.url, section.model, api_key=section.api_key, context_tokens=section.context_tokens)
+
+
+def load_cross_encoder(section: ModelsConfig, name: str) -> CrossEncoderReranker:
+    """A second stage of search.
+
+    Raises: ModelError for a cross-encoder that cannot be used.
+    """
+    plan = models.plan_device(section.device, role="embedder")
+    return CrossEncoderReranker(models.load_cross_encoder(resolved_model(section, name), plan), name=name)
+
+
+def prompt_counter(section: ModelsConfig) -> tuple[Callable[[Sequence[Message]], int], int]:
+    """Counts the tokens of a prompt without the weights; and how many the generator takes, the reply included.
+
+    Raises: ModelError.
+    """
+    # Imported here: transformers takes a second to load and searching needs none of it.
+    from rag.chat_tokens import ChatTokens
+
+    tokenizer, context = models.load_chat_tokenizer(resolved_model(section, section.generator))
+    return ChatTokens(tokenizer).count, context
+
+
+def resolved_model(section: ModelsConfig, name: str, progress: Report | None = None) -> models.ResolvedModel:
+    """Where a model is.
+
+    Raises: ModelError.
+    """
+    return models.resolve(name, section.cache, allow_network=section.network, progress=progress)
+
+
+def _add_quantised(model: Any, resolved: models.ResolvedModel, section: ModelsConfig, progress: Report) -> None:
+    from models.quantised import add_quantised, reason_against
+
+    if (reason := reason_against(model)) is None:
+        add_quantised(model, resolved, section.cache, progress)
+    else:
+        _log.warning("models.quantisation is auto, but the weights are used as they are: %s", reason)
