@@ -1,35 +1,30 @@
 """A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import Event as Signal
 
 from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
-from ingest.types import Span
 from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
 from rag.errors import OutOfMemoryError
 from rag.followups import standalone
-from rag.generator import Chooser, Extractor, Generator, Reader
+from rag.generator import Chooser, Generator, Reader
 from rag.grounding import EncodeFunction, Grounder
-from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.phrases import LANGUAGES, phrases
 from rag.probe import Probe
 from rag.prompt import Prompt, build_prompt
 from rag.search import Search
-from rag.spans import standing_in
-from rag.types import Answer, Draft, Event, Finished, Message, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
-from rag.verification import VerifiedText, sentences_of, without_markers
+from rag.stopwatch import Stopwatch
+from rag.types import Answer, Event, Finished, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
+from rag.verification import VerifiedText, without_markers
+from rag.writing import Manner, Writer, other_language
 
 _log = logging.getLogger(__name__)
-
-# Names make up too much of a shorter sentence to tell its language by.
-_TELLING_LETTERS = 40
 
 
 class Answerer:
@@ -117,20 +112,11 @@ class Answerer:
         sampling: Sampling | None = None,
         options: Options | None = None,
         language: str | None = None,
-    ) -> "_Manner":
+    ) -> Manner:
         chosen = language or self.language
         if chosen == "auto":
             chosen = detect_language(question, candidates=LANGUAGES)
-        return _Manner(sampling or self.sampling, options or self.options, chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """How one question is answered."""
-
-    sampling: Sampling
-    options: Options
-    language: str
+        return Manner(sampling or self.sampling, options or self.options, chosen)
 
 
 class _Run:
@@ -142,7 +128,7 @@ class _Run:
         question: str,
         history: Conversation,
         search: Callable[[str], list[Hit]],
-        manner: _Manner,
+        manner: Manner,
         cancel: Signal | None,
     ) -> None:
         self._answerer = answerer
@@ -155,28 +141,24 @@ class _Run:
         self._options = manner.options
         self._language = manner.language
         self._cancel = cancel
-        self._timings: dict[str, float] = {}
-        self._started = time.perf_counter()
-        self._pieces = 0
-        self._begun_in_another_language = False
+        self._watch = Stopwatch()
+        self._writer = Writer(answerer.generator, manner, self._watch, cancel)
 
     def events(self) -> Iterator[Event]:
-        with self._timed("rewrite"):
+        with self._watch.stage("rewrite"):
             self._rewritten = standalone(self._question, self._history, self._generator, cancel=self._cancel)
         if self._rewritten:
             yield self._rewritten
-        with self._timed("retrieve"):
+        with self._watch.stage("retrieve"):
             hits = self._search(self._asked)
         yield Retrieved(hits)
-        with self._timed("check"):
+        with self._watch.stage("check"):
             prompt, grounder, signals = self._read(hits)
             certainty = self._answerer.calibration.confidence(signals) if signals else 0.0
         flag = self._options.unsupported == "flag"
         verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at, flag_unsupported=flag)
         if certainty >= self._options.caution:
-            with self._timed("write"):
-                short = self._options.style == "short"
-                yield from self._quote(prompt, verified) if short else self._write(prompt, verified)
+            yield from self._writer.write(prompt, verified)
         abstained = not verified.text and not self._is_cancelled()
         if abstained:
             certainty = min(certainty, 1.0 - certainty)
@@ -242,64 +224,12 @@ class _Run:
         corpus_size = self._answerer.retriever.corpus_size
         return signals_of(prompt.hits[0], log_odds, support.score, unknown, corpus_size, inner)
 
-    def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
-        """The fewest words of a passage that answer, with their marker."""
-        texts = [hit.chunk.text for hit in prompt.hits]
-        if isinstance(self._generator, Extractor):
-            piece = self._generator.extract(prompt.short, texts, cancel=self._cancel)
-        else:
-            reply = "".join(self._generator.stream(prompt.short, self._sampling, cancel=self._cancel))
-            piece = standing_in(texts, reply)
-        if piece is not None:
-            self._timings["first_token"] = time.perf_counter() - self._started
-            self._pieces += 1
-            yield TextDelta(verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end)))
-
-    def _write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
-        """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
-        yield from self._reply(prompt.answer, verified, first=True)
-        if self._begun_in_another_language:
-            yield from self._reply(prompt.asking(phrases(self._language).in_this_language), verified, first=False)
-
-    def _reply(self, messages: Sequence[Message], verified: VerifiedText, *, first: bool) -> Iterator[Event]:
-        """What of a reply is verified; a sentence that no passage carries is left out."""
-        buffer = ""
-        for piece in self._generator.stream(messages, self._sampling, cancel=self._cancel):
-            self._timings.setdefault("first_token", time.perf_counter() - self._started)
-            self._pieces += 1
-            buffer += piece
-            if NO_ANSWER in buffer:
-                return
-            if _may_become(buffer, NO_ANSWER):
-                continue
-            *complete, buffer = sentences_of(buffer)
-            if first and complete and not verified.text and other_language(complete[0], self._language):
-                self._begun_in_another_language = True
-                return
-            for sentence in complete:
-                yield from self._verified(sentence, verified)
-            draft = without_markers(buffer).strip()
-            if draft:
-                yield Draft(draft)
-        if not self._is_cancelled():
-            if first and not verified.text and other_language(buffer, self._language):
-                self._begun_in_another_language = True
-                return
-            for sentence in sentences_of(buffer):
-                yield from self._verified(sentence, verified)
-
-    def _verified(self, sentence: str, verified: VerifiedText) -> Iterator[TextDelta]:
-        with self._timed("verify"):
-            added = verified.add(sentence)
-        if added:
-            yield TextDelta(added)
-
     def _answer(
         self, prompt: Prompt, hits: list[Hit], verified: VerifiedText, abstained: bool, confidence: float
     ) -> Answer:
-        self._timings["total"] = time.perf_counter() - self._started
+        self._watch.mark("total")
         tokens = self._generator.count_tokens(prompt.answer)
-        usage = Usage(tokens, self._pieces, len(prompt.dropped), len(prompt.trailing))
+        usage = Usage(tokens, self._writer.pieces, len(prompt.dropped), len(prompt.trailing))
         return Answer(
             question=self._question,
             text=verified.text,
@@ -309,31 +239,10 @@ class _Run:
             confidence=confidence,
             language=self._language,
             model=self._generator.name,
-            timings_s={name: round(seconds, 4) for name, seconds in self._timings.items()},
+            timings_s={name: round(seconds, 4) for name, seconds in self._watch.seconds.items()},
             usage=usage,
             rewritten=self._rewritten,
             unsure=tuple(verified.unsure),
             other_language=other_language(without_markers(verified.text), self._language),
             unsupported=tuple(verified.unsupported),
         )
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._timings[name] = self._timings.get(name, 0.0) + time.perf_counter() - start
-
-
-def other_language(text: str, language: str) -> str | None:
-    """The language of a text when it is not the one asked for; None where it is, or too little is written to tell."""
-    if language not in LANGUAGES or sum(map(str.isalpha, text)) < _TELLING_LETTERS:
-        return None
-    found = detect_language(text, candidates=LANGUAGES)
-    return None if found == language else found
-
-
-def _may_become(text: str, ending: str) -> bool:
-    """Whether `text` ends with a beginning of `ending`."""
-    return any(text.endswith(ending[:length]) for length in range(1, len(ending)))

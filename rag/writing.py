@@ -1,0 +1,116 @@
+"""A reply as the model writes it: verified sentence by sentence, or quoted word for word."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event as Signal
+
+from ingest.language import detect_language
+from ingest.types import Span
+from rag.generator import Extractor, Generator
+from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.prompt import Prompt
+from rag.spans import standing_in
+from rag.stopwatch import Stopwatch
+from rag.types import Draft, Event, Message, Options, Sampling, TextDelta
+from rag.verification import VerifiedText, sentences_of, without_markers
+
+# Names make up too much of a shorter sentence to tell its language by.
+_TELLING_LETTERS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one question is answered."""
+
+    sampling: Sampling
+    options: Options
+    language: str
+
+
+class Writer:
+    """Has a generator reply to the prompts of one question; `pieces` counts what it has written."""
+
+    def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
+        self.pieces = 0
+        self._generator = generator
+        self._sampling = manner.sampling
+        self._options = manner.options
+        self._language = manner.language
+        self._watch = watch
+        self._cancel = cancel
+        self._begun_in_another_language = False
+
+    def write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """What of a reply the passages carry, in the style asked for."""
+        with self._watch.stage("write"):
+            short = self._options.style == "short"
+            yield from self._quote(prompt, verified) if short else self._sentences(prompt, verified)
+
+    def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """The fewest words of a passage that answer, with their marker."""
+        texts = [hit.chunk.text for hit in prompt.hits]
+        if isinstance(self._generator, Extractor):
+            piece = self._generator.extract(prompt.short, texts, cancel=self._cancel)
+        else:
+            reply = "".join(self._generator.stream(prompt.short, self._sampling, cancel=self._cancel))
+            piece = standing_in(texts, reply)
+        if piece is not None:
+            self._watch.mark("first_token")
+            self.pieces += 1
+            yield TextDelta(verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end)))
+
+    def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
+        self._begun_in_another_language = False
+        yield from self._reply(prompt.answer, verified, first=True)
+        if self._begun_in_another_language:
+            yield from self._reply(prompt.asking(phrases(self._language).in_this_language), verified, first=False)
+
+    def _reply(self, messages: Sequence[Message], verified: VerifiedText, *, first: bool) -> Iterator[Event]:
+        """What of a reply is verified; a sentence that no passage carries is left out."""
+        buffer = ""
+        for piece in self._generator.stream(messages, self._sampling, cancel=self._cancel):
+            self._watch.mark("first_token")
+            self.pieces += 1
+            buffer += piece
+            if NO_ANSWER in buffer:
+                return
+            if _may_become(buffer, NO_ANSWER):
+                continue
+            *complete, buffer = sentences_of(buffer)
+            if first and complete and not verified.text and other_language(complete[0], self._language):
+                self._begun_in_another_language = True
+                return
+            for sentence in complete:
+                yield from self._verified(sentence, verified)
+            draft = without_markers(buffer).strip()
+            if draft:
+                yield Draft(draft)
+        if not self._is_cancelled():
+            if first and not verified.text and other_language(buffer, self._language):
+                self._begun_in_another_language = True
+                return
+            for sentence in sentences_of(buffer):
+                yield from self._verified(sentence, verified)
+
+    def _verified(self, sentence: str, verified: VerifiedText) -> Iterator[TextDelta]:
+        with self._watch.stage("verify"):
+            added = verified.add(sentence)
+        if added:
+            yield TextDelta(added)
+
+    def _is_cancelled(self) -> bool:
+        return self._cancel is not None and self._cancel.is_set()
+
+
+def other_language(text: str, language: str) -> str | None:
+    """The language of a text when it is not the one asked for; None where it is, or too little is written to tell."""
+    if language not in LANGUAGES or sum(map(str.isalpha, text)) < _TELLING_LETTERS:
+        return None
+    found = detect_language(text, candidates=LANGUAGES)
+    return None if found == language else found
+
+
+def _may_become(text: str, ending: str) -> bool:
+    """Whether `text` ends with a beginning of `ending`."""
+    return any(text.endswith(ending[:length]) for length in range(1, len(ending)))
