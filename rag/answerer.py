@@ -177,7 +177,7 @@ class _Run:
     def signals(self) -> Signals | None:
         """What is known of the question before anything is written; None without passages."""
         prompt = self._prompt(self._search(self._asked))
-        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode))
+        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode, self._asked))
 
     def _read(self, hits: Sequence[Hit]) -> tuple[Prompt, Grounder, Signals | None]:
         """The prompt as the model could read it, and the signals of that; without memory for it half of its passages.
@@ -186,7 +186,7 @@ class _Run:
         """
         prompt = self._prompt(hits)
         while True:
-            grounder = Grounder(prompt.hits, self._answerer.encode)
+            grounder = Grounder(prompt.hits, self._answerer.encode, self._asked)
             try:
                 return prompt, grounder, self._signals(prompt, grounder)
             except OutOfMemoryError as error:

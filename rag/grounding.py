@@ -12,6 +12,7 @@ from index.types import Hit
 from ingest.sentences import sentence_spans
 from ingest.types import Span
 from rag.facts import Evidence, evidence_of, unknown_facts
+from rag.names import is_named, word_forms
 
 EncodeFunction = Callable[[Sequence[str]], Vectors]
 
@@ -24,6 +25,8 @@ _COVERAGE = 0.5
 _ACROSS = 0.75
 # Below this no passage carries the sentence.
 _MIN_SUPPORT = 0.25
+# A passage that supports a sentence better by this is cited, though it leaves out a name that the question gave.
+_CLEARLY_BETTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,10 @@ class _Candidate:
 class Grounder:
     """Finds support in the passages of one answer; built once, asked for each sentence."""
 
-    def __init__(self, hits: Sequence[Hit], encode: EncodeFunction) -> None:
+    def __init__(self, hits: Sequence[Hit], encode: EncodeFunction, question: str = "") -> None:
+        """`question` is what the sentences answer."""
         self._encode = encode
+        self._asked = word_forms(question)
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
         texts = [_text(candidate) for candidate in self._candidates]
         self._vectors = encode(texts) if texts else np.zeros((0, 0), np.float32)  # (C, D)
@@ -61,11 +66,13 @@ class Grounder:
         """The best support of a sentence; None when there are no passages."""
         return max(self._supports(sentence, language), key=lambda support: support.score, default=None)
 
-    def verified(self, sentence: str, language: str) -> Support | None:
+    def verified(self, sentence: str, language: str) -> tuple[Support, ...]:
         """The support of a sentence whose every number, date and name is in the passage that supports it.
 
-        None when no passage supports it well enough, or none of those that do tells all of its facts. Names that a
-        passage in another language may write differently (Court, Tribunal) are let through as `unsure`.
+        It is one span, or two: where the passage that supports a sentence clearly best leaves out names, all of which
+        the question gave, the one that has them follows it. Empty when no passage supports the sentence well enough, or
+        none of those that do tells all of its facts. Names that a passage in another language may write differently
+        (Court, Tribunal) are let through as `unsure`.
         """
         best: dict[int, Support] = {}
         for support in self._supports(sentence, language):
@@ -73,13 +80,24 @@ class Grounder:
             if support.score >= _MIN_SUPPORT and (known is None or support.score > known.score):
                 best[support.hit.chunk.id] = support
         ordered = sorted(best.values(), key=lambda support: -support.score)
-        unknown = [self.unknown_facts(sentence, language, one.hit) for one in ordered]
-        for one, facts in zip(ordered, unknown, strict=True):
-            if not facts:
-                return one
-        for one, facts in zip(ordered, unknown, strict=True):
+        missing = [self.unknown_facts(sentence, language, one.hit) for one in ordered]
+        if [] in missing:
+            whole = missing.index([])
+            better = self._lacking_what_was_asked(ordered[:whole], missing, ordered[whole].score)
+            return (better, ordered[whole]) if better else (ordered[whole],)
+        for one, facts in zip(ordered, missing, strict=True):
             if one.hit.language != language and not any(map(_has_number, facts)):
-                return replace(one, unsure=tuple(facts))
+                return (replace(one, unsure=tuple(facts)),)
+        return ()
+
+    def _lacking_what_was_asked(
+        self, ordered: Sequence[Support], missing: Sequence[list[str]], score: float
+    ) -> Support | None:
+        """The first that is clearly better than `score` and lacks nothing but names of the question."""
+        for one, facts in zip(ordered, missing, strict=False):
+            given = not any(map(_has_number, facts)) and all(is_named(fact, self._asked) for fact in facts)
+            if given and one.score >= score + _CLEARLY_BETTER:
+                return one
         return None
 
     def unknown_facts(self, sentence: str, language: str, hit: Hit) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a model writes becomes sentences that a passage carries, each with the marker of its source."""
+"""What a model writes becomes sentences that passages carry, each with the markers of its sources."""
 
 import re
 from collections.abc import Callable
@@ -61,14 +61,16 @@ class VerifiedText:
 
     def _mark(self, content: str) -> str:
         """What follows a sentence; "" for one left out, which nothing carries or which tells what no passage does."""
-        support = self._grounder.verified(content, self._language)
-        if support is None:
+        supports = self._grounder.verified(content, self._language)
+        if not supports:
             if not self._flag_unsupported:
                 return ""
             self.unsupported.append(content)
             return UNSUPPORTED_MARK
-        self.unsure += [name for name in support.unsure if name not in self.unsure]
-        return f"[{self._cite(support)}] {UNSURE_MARK}" if support.unsure else f"[{self._cite(support)}]"
+        unsure = supports[0].unsure
+        self.unsure += [name for name in unsure if name not in self.unsure]
+        markers = " ".join(f"[{self._cite(support)}]" for support in supports)
+        return f"{markers} {UNSURE_MARK}" if unsure else markers
 
     def _cite(self, support: Support) -> str:
         """The marker of a supporting span; the same span keeps its marker."""

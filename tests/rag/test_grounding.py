@@ -70,8 +70,7 @@ def test_a_verbatim_sentence_is_fully_supported_and_an_unrelated_one_hardly() ->
 def test_a_sentence_whose_facts_are_in_the_passage_that_carries_it_is_verified(
     sentence: str, language: str, source: str
 ) -> None:
-    found = grounder().verified(sentence, language)
-    assert found is not None
+    (found,) = grounder().verified(sentence, language)
     assert found.hit.source == source
 
 
@@ -88,7 +87,36 @@ def test_a_sentence_whose_facts_are_in_the_passage_that_carries_it_is_verified(
 )
 def test_a_fact_of_another_passage_or_from_nowhere_is_not_verified(sentence: str, language: str) -> None:
     assert grounder().support(sentence, language) is not None
-    assert grounder().verified(sentence, language) is None
+    assert grounder().verified(sentence, language) == ()
+
+
+class TestTwoPassages:
+    """What happens is in one passage, and whom it happens to, whom the question named, in another."""
+
+    TELLING = document(
+        "El colapso de modos ocurre cuando el generador produce siempre la misma muestra.", "colapso.txt"
+    )
+    NAMING = document("El colapso de modos de una GAN ocurre cuando el generador falla.", "gan.txt")
+    SENTENCE = "El colapso de modos de una GAN ocurre cuando el generador produce la misma muestra."
+
+    def sources(self, sentence: str, question: str) -> list[str]:
+        hits = hits_of(self.NAMING, self.TELLING)
+        return [support.hit.source for support in Grounder(hits, bag_of_words, question).verified(sentence, "es")]
+
+    def test_both_are_cited_the_telling_one_first(self) -> None:
+        assert self.sources(self.SENTENCE, "¿Qué es el colapso de modos de una GAN?") == ["colapso.txt", "gan.txt"]
+
+    def test_a_name_that_the_question_did_not_give_is_not_lent_by_another_passage(self) -> None:
+        assert self.sources(self.SENTENCE, "¿Qué es el colapso de modos?") == ["gan.txt"]
+
+    def test_a_number_is_never_lent(self) -> None:
+        sentence = self.SENTENCE.replace("una GAN", "7 GAN")
+        assert self.sources(sentence, "¿Qué es el colapso de modos de 7 GAN?") == []
+
+    def test_one_passage_is_enough_where_it_supports_as_well(self) -> None:
+        assert self.sources(
+            "El colapso de modos de una GAN ocurre si falla el generador.", "¿Ocurre el colapso de modos en una GAN?"
+        ) == ["gan.txt"]
 
 
 def test_facts_of_the_titles_above_a_passage_are_allowed() -> None:
@@ -105,7 +133,7 @@ def test_without_hits_nothing_supports_anything() -> None:
 
     empty = Grounder([], never)  # type: ignore[arg-type]
     assert empty.support("Es 42.", "es") is None
-    assert empty.verified("Es 42.", "es") is None
+    assert empty.verified("Es 42.", "es") == ()
 
 
 @pytest.mark.models
@@ -150,12 +178,11 @@ def same_meaning(texts: Sequence[str]) -> Vectors:
 
 
 class TestAcrossLanguages:
-    def verified(self, sentence: str, language: str = "en") -> Support | None:
+    def verified(self, sentence: str, language: str = "en") -> tuple[Support, ...]:
         return Grounder(hits_of(SPANISH_COURT), same_meaning).verified(sentence, language)
 
     def test_a_translated_name_is_told_as_unsure(self) -> None:
-        found = self.verified("In 1789 six judges formed the Supreme Court of the United States.")
-        assert found is not None
+        (found,) = self.verified("In 1789 six judges formed the Supreme Court of the United States.")
         assert found.unsure == ("Supreme", "Court")
 
     @pytest.mark.parametrize(
@@ -167,12 +194,11 @@ class TestAcrossLanguages:
         ],
     )
     def test_another_number_or_date_never_passes(self, sentence: str) -> None:
-        assert self.verified(sentence) is None
+        assert self.verified(sentence) == ()
 
     def test_in_the_language_of_the_passage_an_unknown_name_never_passes(self) -> None:
-        assert self.verified("En 1789 se creó la Corte de Madrid.", "es") is None
+        assert self.verified("En 1789 se creó la Corte de Madrid.", "es") == ()
 
     def test_what_is_written_alike_is_sure(self) -> None:
-        found = self.verified("The law of 1789 named six judges.")
-        assert found is not None
+        (found,) = self.verified("The law of 1789 named six judges.")
         assert found.unsure == ()
