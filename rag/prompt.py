@@ -19,9 +19,9 @@ _KEY_DIGITS = 8
 class Prompt:
     """The messages of an answer and of the check before it, which share everything up to the question.
 
-    `short` asks for the bare answer in the words of a passage. `hits` are the passages that are in it, `dropped` those
-    that did not fit, `trailing` those that scored too far behind the best to be worth their tokens. `blank` is the
-    check without its question.
+    `short` asks for the bare answer in the words of a passage, after examples. `hits` are the passages that are in it,
+    `dropped` those that did not fit, `trailing` those that scored too far behind the best to be worth their tokens.
+    `blank` is the check without its question.
     """
 
     answer: tuple[Message, ...]
@@ -64,10 +64,16 @@ def build_prompt(
         )
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
     used, dropped = near[:kept], near[kept:]
-    words = phrases(language)
-    answer, check, short = (_messages(question, used, language, text) for text in ("", words.check, words.short))
-    blank = _messages(question, used, language, words.check, shown="")
-    return Prompt(answer, check, short, used, dropped, trailing, blank)
+    check = phrases(language).check
+    return Prompt(
+        answer=_messages(question, used, language),
+        check=_messages(question, used, language, check),
+        short=messages_of(question, used, language),
+        hits=used,
+        dropped=dropped,
+        trailing=trailing,
+        blank=_messages(question, used, language, check, shown=""),
+    )
 
 
 def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[Hit, ...]]:
@@ -78,22 +84,38 @@ def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[H
 
 
 def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Message, ...]:
-    """The messages that ask for a bare answer, which are the longest and so decide what fits."""
-    return _messages(question, hits, language, phrases(language).short)
+    """The messages that ask for a bare answer, with examples; they are the longest and so decide what fits."""
+    words = phrases(language)
+    shown = (
+        message
+        for example in words.examples
+        for message in (
+            Message("user", _body(example.question, f"[1] {example.passage}", language)),
+            Message("assistant", example.answer),
+        )
+    )
+    return (Message("system", words.short), *shown, Message("user", _body(question, _numbered(hits), language)))
 
 
 def _messages(
-    question: str, hits: Sequence[Hit], language: str, request: str, *, shown: str | None = None
+    question: str, hits: Sequence[Hit], language: str, request: str = "", *, shown: str | None = None
 ) -> tuple[Message, ...]:
     """The messages of a question; `shown` stands in its place."""
-    words = phrases(language)
-    passages = "\n\n".join(f"[{number}] {_passage(hit)}" for number, hit in enumerate(hits, 1))
-    mark = f"{words.passages} {_key(question, passages)}"
-    body = f"<{mark}>\n{passages}\n</{mark}>\n\n{words.question}: {question if shown is None else shown}"
+    body = _body(question, _numbered(hits), language, shown)
     return (
-        Message("system", words.instructions),
+        Message("system", phrases(language).instructions),
         Message("user", f"{body}\n{request}" if request else body),
     )
+
+
+def _body(question: str, passages: str, language: str, shown: str | None = None) -> str:
+    words = phrases(language)
+    mark = f"{words.passages} {_key(question, passages)}"
+    return f"<{mark}>\n{passages}\n</{mark}>\n\n{words.question}: {question if shown is None else shown}"
+
+
+def _numbered(hits: Sequence[Hit]) -> str:
+    return "\n\n".join(f"[{number}] {_passage(hit)}" for number, hit in enumerate(hits, 1))
 
 
 def _key(question: str, passages: str) -> str:

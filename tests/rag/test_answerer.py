@@ -15,6 +15,7 @@ from index.types import Hit
 from rag.answerer import Answerer
 from rag.errors import PromptTooLongError
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.prompt import messages_of
 from rag.types import Answer, Draft, Finished, Retrieved, Sampling, TextDelta
 from rag.types import Event as AnswerEvent
 from tests.rag.conftest import FixedSearch, InTurn, ScriptedChooser, ScriptedGenerator, bag_of_words, document, hits_of
@@ -278,7 +279,7 @@ def test_cancelled_before_the_first_sentence_it_is_empty_and_no_refusal() -> Non
 
 
 def test_passages_that_do_not_fit_are_counted_and_never_cited() -> None:
-    needed = writing(FIRST).answer(QUESTION).usage.prompt_tokens + len(phrases("es").short.split())
+    needed = ScriptedGenerator([]).count_tokens(messages_of(QUESTION, HITS, "es"))
     answer = writing(f"{FIRST} El agua hierve a cien grados.", prompt_tokens=needed - 1).answer(QUESTION)
     check(answer)
     assert answer.usage.dropped_passages == 1

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from index.types import Hit
 from rag.answerer import Answerer
 from rag.errors import OutOfMemoryError
-from rag.phrases import phrases
+from rag.phrases import LANGUAGES, phrases
+from rag.spans import standing_in
 from rag.types import Options, TextDelta
 from tests.rag.conftest import (
     FixedSearch,
@@ -43,7 +44,10 @@ def test_a_short_answer_is_words_of_a_passage_and_cites_their_sentence(generator
     (citation,) = answer.citations
     assert (citation.quote, citation.support) == ("Lo construyó Augustin Fresnel.", 1.0)
     assert DOCUMENT.text[citation.start : citation.end] == citation.quote
-    assert generator.prompts[-1][-1].content.endswith(phrases("es").short)
+    first, *shown, last = generator.prompts[-1]
+    assert first.content == phrases("es").short
+    assert [message.content for message in shown[1::2]] == [example.answer for example in phrases("es").examples]
+    assert last.content.endswith(QUESTION)
 
 
 @pytest.mark.parametrize("generator", [ScriptedExtractor("Napoleón"), ScriptedChooser(["Napoleón"], 9.0)])
@@ -148,3 +152,9 @@ def test_without_memory_the_better_half_of_the_passages_is_read_and_that_is_said
 def test_without_memory_for_one_passage_the_error_is_told() -> None:
     with pytest.raises(OutOfMemoryError, match="no memory"):
         answerer(_Cramped(0)).answer(QUESTION)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_examples_of_short_answers_are_words_of_their_passages(language: str) -> None:
+    for example in phrases(language).examples:
+        assert standing_in([example.passage], example.answer)
