@@ -245,4 +245,5 @@ class _Run:
             unsure=tuple(verified.unsure),
             other_language=other_language(without_markers(verified.text), self._language),
             unsupported=tuple(verified.unsupported),
+            words="" if abstained else self._writer.words,
         )

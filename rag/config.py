@@ -139,6 +139,8 @@ class GenerationConfig(_Section):
     """Passages that score so many standard deviations below the best stay out of the prompt; inf keeps them all."""
     style: Literal["full", "short"] = "full"
     """full: sentences; short: the fewest words of a passage that answer, word for word."""
+    words_first: bool = True
+    """Look for the bare words that answer before writing sentences: better answers, the first word a little later."""
     caution: float = Field(default=0.5, ge=0, le=1)
     """From 0, bold, to 1: the confidence under which Fuente says that the documents do not hold the answer."""
     unsupported: Literal["remove", "flag"] = "remove"

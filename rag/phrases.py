@@ -19,7 +19,7 @@ class Example:
 class Phrases:
     """Texts of one language. `instructions` is the system prompt; `yes` and `no` are the model's replies.
     `check` asks whether the passages hold the answer; `short` is the system prompt that asks for nothing but its words,
-    as the `examples` show.
+    as the `examples` show, and `with_words` tells these words to the model that then writes sentences.
 
     `unsure` follows an answer some of whose names its sources, in another language, do not write that way, and
     `unsupported` one with sentences that no passage supports.
@@ -33,6 +33,7 @@ class Phrases:
     examples: tuple[Example, ...]
     yes: str
     no: str
+    with_words: str
     in_this_language: str
     abstained: str
     unsure: str
@@ -73,6 +74,10 @@ _PHRASES = {
         ),
         yes="Sí",
         no="No",
+        with_words=(
+            "La respuesta está en estas palabras de los pasajes: «{words}»."
+            " Escríbela en una frase que las contenga tal cual."
+        ),
         in_this_language="Responde en español.",
         abstained="No encuentro la respuesta en tus documentos.",
         unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
@@ -111,6 +116,10 @@ _PHRASES = {
         ),
         yes="Sim",
         no="Não",
+        with_words=(
+            "A resposta está nestas palavras dos trechos: «{words}»."
+            " Escreva-a em uma frase que as contenha tal como são."
+        ),
         in_this_language="Responda em português.",
         abstained="Não encontro a resposta nos seus documentos.",
         unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
@@ -149,6 +158,10 @@ _PHRASES = {
         ),
         yes="Yes",
         no="No",
+        with_words=(
+            "The answer is in these words of the passages: “{words}”."
+            " Write it in a sentence that contains them as they are."
+        ),
         in_this_language="Answer in English.",
         abstained="I cannot find the answer in your documents.",
         unsure="The source, in another language, does not write it this way: {names}. Check the quote.",

@@ -22,6 +22,8 @@ from rag.types import Message, Sampling
 
 # Prompts are run through the model in pieces, which bounds the memory of activations.
 _PREFILL_TOKENS = 512
+# Prompts that begin with so many equal tokens are of one kind; fewer are those that every chat begins with.
+_ONE_KIND = 32
 
 
 class _Stopped(Exception):
@@ -31,8 +33,8 @@ class _Stopped(Exception):
 class TransformersGenerator:
     """Any transformers causal model with a chat template. One reply at a time; callers wait for each other.
 
-    The KV cache of the last prompt is kept. The next prompt runs only from where it differs, so the
-    instructions, and passages asked about twice, are paid for once.
+    The KV caches of the last two kinds of prompt are kept. The next prompt runs only from where it differs from one of
+    them, so the instructions, and passages asked about twice, are paid for once.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
@@ -43,6 +45,8 @@ class TransformersGenerator:
         self._lock = Lock()
         self._cache = DynamicCache(config=model.config)
         self._cached_ids: list[int] = []
+        self._other_cache = DynamicCache(config=model.config)
+        self._other_ids: list[int] = []
         self._end_ids = _end_ids(model, tokenizer)
         self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
@@ -197,7 +201,7 @@ class TransformersGenerator:
         seen: list[torch.Tensor] = []
         hook = decoder.layers[layer - 1].register_forward_hook(lambda *done: seen.append(_tensor(done[-1])))
         try:
-            self._prefill(prompt)
+            self._run_rest(prompt)
         finally:
             hook.remove()
         return np.asarray(torch.cat(seen)[-len(prompt) :].numpy(), np.float32)
@@ -206,18 +210,24 @@ class TransformersGenerator:
     def _search(self, prompt: list[int], search: PieceSearch) -> None:
         """Runs a beam search behind the prompt, on copies of its cache, which stays as it is."""
         logits = self._prefill(prompt)[None]  # (1, V)
-        cache = copy.deepcopy(self._cache)
-        while True:
-            rows, tokens = search.step(torch.log_softmax(logits, dim=-1))
-            if not tokens:
-                return
-            device = self._model.device
-            cache.batch_select_indices(torch.tensor(rows, device=device))
-            batch = torch.tensor(tokens, device=device)[:, None]  # (paths, 1)
-            logits = self._model(input_ids=batch, past_key_values=cache, use_cache=True).logits[:, -1].float().cpu()
+        with self._restoring(0):
+            cache = copy.deepcopy(self._cache)
+            while True:
+                rows, tokens = search.step(torch.log_softmax(logits, dim=-1))
+                if not tokens:
+                    return
+                device = self._model.device
+                cache.batch_select_indices(torch.tensor(rows, device=device))
+                batch = torch.tensor(tokens, device=device)[:, None]  # (paths, 1)
+                output = self._model(input_ids=batch, past_key_values=cache, use_cache=True)
+                logits = output.logits[:, -1].float().cpu()  # (paths, V)
 
     def _prefill(self, prompt: list[int]) -> torch.Tensor:
         """Logits (V,) after the prompt; runs only what follows the part that is cached already."""
+        self._turn_to_like(prompt)
+        return self._run_rest(prompt)
+
+    def _run_rest(self, prompt: list[int]) -> torch.Tensor:
         shared = _common_prefix(prompt[:-1], self._cached_ids)
         if shared < len(self._cached_ids):
             self._shorten(shared)
@@ -225,6 +235,13 @@ class TransformersGenerator:
         for start in range(len(self._cached_ids), len(prompt), _PREFILL_TOKENS):
             logits = self._forward(prompt[start : start + _PREFILL_TOKENS])
         return logits
+
+    def _turn_to_like(self, prompt: list[int]) -> None:
+        """Makes the cache of a prompt of the same kind the current one; without any, the one that was used before."""
+        current, other = _common_prefix(prompt, self._cached_ids), _common_prefix(prompt, self._other_ids)
+        if current < other or current < min(_ONE_KIND, len(self._cached_ids)):
+            self._cache, self._other_cache = self._other_cache, self._cache
+            self._cached_ids, self._other_ids = self._other_ids, self._cached_ids
 
     def _forget_unfinished(self) -> None:
         """Takes out of each layer what it saw of tokens that the last layer has not seen."""
@@ -253,20 +270,18 @@ class TransformersGenerator:
         if self._cancel is not None and self._cancel.is_set():
             raise _Stopped
 
-    @torch.inference_mode()
-    def _forward(self, ids: list[int]) -> torch.Tensor:
-        """Next-token logits (V,) float32 on the CPU after `ids`, which join the cache.
+    @contextmanager
+    def _restoring(self, tokens: int) -> Iterator[None]:
+        """Makes the caches what they were, or empties them, when running so many tokens more fails.
 
-        Raises: _Stopped when the reader stopped it, and the cache is then as it was before.
+        Raises: OutOfMemoryError.
         """
-        if self._cancel is not None and self._cancel.is_set():
-            raise _Stopped
         try:
-            batch = torch.tensor([ids], device=self._model.device)  # (1, T)
-            output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+            yield
         except torch.OutOfMemoryError as error:
-            tokens = len(self._cached_ids) + len(ids)
+            tokens += len(self._cached_ids)
             self._shorten(0)
+            self._other_cache, self._other_ids = DynamicCache(config=self._model.config), []
             mend = "Ask with fewer passages (-k), or choose a smaller generator"
             raise OutOfMemoryError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
         except _Stopped:
@@ -275,6 +290,18 @@ class TransformersGenerator:
         except BaseException:
             self._shorten(0)
             raise
+
+    @torch.inference_mode()
+    def _forward(self, ids: list[int]) -> torch.Tensor:
+        """Next-token logits (V,) float32 on the CPU after `ids`, which join the cache.
+
+        Raises: _Stopped when the reader stopped it, and the cache is then as it was before.
+        """
+        if self._cancel is not None and self._cancel.is_set():
+            raise _Stopped
+        batch = torch.tensor([ids], device=self._model.device)  # (1, T)
+        with self._restoring(len(ids)):
+            output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
         self._cached_ids += ids
         logits: torch.Tensor = output.logits[0, -1].float().cpu()  # (V,)
         return logits

@@ -58,7 +58,8 @@ class Options:
     `style` full writes sentences, short gives the fewest words of a passage that answer. `caution` in [0, 1] is the
     confidence below which nothing is answered: 0 is bold. A sentence that no passage supports is removed or flagged,
     as `unsupported` says. Passages that score more than `passage_margin` standard deviations below the best stay out
-    of the prompt; in a corpus of few passages, where a deviation tells little, it takes more of them.
+    of the prompt; in a corpus of few passages, where a deviation tells little, it takes more of them. With
+    `words_first` a generator that can looks for the bare words that answer before it writes sentences about them.
 
     Raises: ValueError for a value out of range.
     """
@@ -67,6 +68,7 @@ class Options:
     caution: float = 0.5
     unsupported: Literal["remove", "flag"] = "remove"
     passage_margin: float = math.inf
+    words_first: bool = True
 
     def __post_init__(self) -> None:
         for name, known in (("style", ("full", "short")), ("unsupported", ("remove", "flag"))):
@@ -131,7 +133,8 @@ class Answer:
     and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
     `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
     `other_language` is set when the answer is not in `language` though the model was asked for it twice.
-    `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for.
+    `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
+    fewest words of a passage that answer, word for word; "" where they were not looked for or not found.
     """
 
     question: str
@@ -148,6 +151,7 @@ class Answer:
     unsure: tuple[str, ...] = ()
     other_language: str | None = None
     unsupported: tuple[str, ...] = ()
+    words: str = ""
 
     @property
     def bare_text(self) -> str:

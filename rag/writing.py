@@ -1,21 +1,30 @@
 """A reply as the model writes it: verified sentence by sentence, or quoted word for word."""
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event as Signal
 
 from ingest.language import detect_language
 from ingest.types import Span
+from rag.errors import OutOfMemoryError
 from rag.generator import Extractor, Generator
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt
-from rag.spans import standing_in
+from rag.spans import Piece, standing_in
 from rag.stopwatch import Stopwatch
 from rag.types import Draft, Event, Message, Options, Sampling, TextDelta
 from rag.verification import VerifiedText, sentences_of, without_markers
 
+_log = logging.getLogger(__name__)
+
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
+# The least ln P at which words that were found are told to the model that writes: less likely ones mislead it.
+_SURE = -1.0
+# Such words might end the quotation in which they are told.
+_ENDS_QUOTATION = re.compile(r"[«»“”\"\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +37,14 @@ class Manner:
 
 
 class Writer:
-    """Has a generator reply to the prompts of one question; `pieces` counts what it has written."""
+    """Has a generator reply to the prompts of one question.
+
+    `pieces` counts what it has written; `words` are the fewest words of a passage that answer, once they are found.
+    """
 
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
+        self.words = ""
         self._generator = generator
         self._sampling = manner.sampling
         self._options = manner.options
@@ -48,21 +61,41 @@ class Writer:
 
     def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The fewest words of a passage that answer, with their marker."""
-        texts = [hit.chunk.text for hit in prompt.hits]
         if isinstance(self._generator, Extractor):
-            piece = self._generator.extract(prompt.short, texts, cancel=self._cancel)
+            piece = self._extracted(self._generator, prompt)
         else:
             reply = "".join(self._generator.stream(prompt.short, self._sampling, cancel=self._cancel))
-            piece = standing_in(texts, reply)
+            piece = standing_in([hit.chunk.text for hit in prompt.hits], reply)
         if piece is not None:
             self._watch.mark("first_token")
             self.pieces += 1
             yield TextDelta(verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end)))
 
+    def _extracted(self, generator: Extractor, prompt: Prompt) -> Piece | None:
+        with self._watch.stage("extract"):
+            texts = [hit.chunk.text for hit in prompt.hits]
+            piece = generator.extract(prompt.short, texts, cancel=self._cancel)
+        if piece is not None:
+            self.words = texts[piece.text][piece.start : piece.end]
+        return piece
+
+    def _request(self, prompt: Prompt) -> tuple[Message, ...]:
+        """The messages of the answer, with the words that answer where the model is sure of them."""
+        if not (self._options.words_first and isinstance(self._generator, Extractor)):
+            return prompt.answer
+        try:
+            piece = self._extracted(self._generator, prompt)
+        except OutOfMemoryError as error:
+            _log.warning("%s. Writing without having looked for the words", error)
+            return prompt.answer
+        if piece is None or piece.log_likelihood < _SURE or _ENDS_QUOTATION.search(self.words):
+            return prompt.answer
+        return prompt.asking(phrases(self._language).with_words.format(words=self.words))
+
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
         self._begun_in_another_language = False
-        yield from self._reply(prompt.answer, verified, first=True)
+        yield from self._reply(self._request(prompt), verified, first=True)
         if self._begun_in_another_language:
             yield from self._reply(prompt.asking(phrases(self._language).in_this_language), verified, first=False)
 

@@ -53,12 +53,16 @@ class Harness:
 
         def answered(question: Question) -> AnswerRecord:
             where = _paragraph_of(question) if given else None
-            record = self._record(answerer, question, where)
+            started = time.perf_counter()
+            answer = answerer.answer(question.text, where=where)
+            record = self._record(question, answer, time.perf_counter() - started)
             if not short:
                 return record
-            # The prompt is the same up to its last lines, so this reads nothing anew.
-            bare = answerer.answer(question.text, where=where, options=replace(answerer.options, style="short"))
-            return replace(record, short_text="" if bare.abstained else bare.bare_text)
+            words = answer.words
+            if not words and not answer.abstained:
+                bare = answerer.answer(question.text, where=where, options=replace(answerer.options, style="short"))
+                words = "" if bare.abstained else bare.bare_text
+            return replace(record, short_text=words)
 
         return answered
 
@@ -76,9 +80,7 @@ class Harness:
     def _answerer(self) -> Answerer:
         return self.fuente.answerer_over(self.fuente.retriever_over(self.index))
 
-    def _record(self, answerer: Answerer, question: Question, where: Filter | None) -> AnswerRecord:
-        started = time.perf_counter()
-        answer = answerer.answer(question.text, where=where)
+    def _record(self, question: Question, answer: Answer, seconds: float) -> AnswerRecord:
         names = {hit.chunk.id: self.name(question, hit) for hit in answer.hits}
         return AnswerRecord(
             text="" if answer.abstained else answer.bare_text,
@@ -87,7 +89,7 @@ class Harness:
             confidence=answer.confidence,
             retrieved_paragraph_ids=tuple(names.values()),
             cited_paragraph_ids=_cited(answer, names),
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             generated_tokens=answer.usage.answer_tokens,
             time_to_first_token_s=answer.timings_s.get("first_token"),
         )

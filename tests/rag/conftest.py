@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -206,17 +207,22 @@ class ScriptedChooser(ScriptedGenerator):
 
 
 class ScriptedExtractor(ScriptedChooser):
-    """Is sure that the passages hold the answer, and finds it in the first text in which `words` stand."""
+    """Is sure that the passages hold the answer, and finds it in the first text in which `words` stand.
 
-    def __init__(self, words: str) -> None:
-        super().__init__([], 10.0)
+    It then writes `pieces`.
+    """
+
+    def __init__(self, words: str, pieces: Sequence[str] = (), log_likelihood: float = 0.0) -> None:
+        super().__init__(pieces, 10.0)
         self._words = words
+        self._log_likelihood = log_likelihood
 
     def extract(
         self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
     ) -> Piece | None:
         self.prompts.append(messages)
-        return standing_in(texts, self._words)
+        piece = standing_in(texts, self._words)
+        return piece and replace(piece, log_likelihood=self._log_likelihood)
 
 
 class InTurn(ScriptedChooser):

@@ -404,6 +404,21 @@ def test_a_reply_ends_where_the_context_does(tokenizer: Any, model: Any, meter: 
     assert sum(map(len, meter.take())) == generator.context_tokens - 1  # the last token is not run
 
 
+def test_prompts_of_two_kinds_in_turn_are_each_run_from_where_they_differ(
+    generator: TransformersGenerator, meter: Meter
+) -> None:
+    def asked(system: str, text: str) -> int:
+        """The tokens that are run."""
+        generator.log_odds(ask(text, system), "a", "b")
+        return sum(map(len, meter.take()))
+
+    kinds = (LONG, "otro " * 40)
+    first = [asked(kind, "uno dos") for kind in kinds]
+    again = [asked(kind, "uno tres") for _ in range(3) for kind in kinds]
+    assert min(first) > 40
+    assert max(again) < 20
+
+
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_after_an_exception_in_the_model_it_can_be_used(
     at: int, generator: TransformersGenerator, meter: Meter
@@ -422,6 +437,16 @@ def test_running_out_of_memory_says_so_and_lets_it_go(generator: TransformersGen
     with pytest.raises(GenerationError, match=rf"tiny: out of memory with {generator.count_tokens(ask(LONG))} tokens"):
         whole(generator, ask(LONG))
     assert whole(generator, ask("hola"))
+
+
+def test_a_search_without_memory_says_so(generator: TransformersGenerator, meter: Meter) -> None:
+    messages = ask("hola")
+    generator.log_odds(messages, "a", "b")
+    meter.take()
+    meter.fail_at, meter.error = 1, torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(GenerationError, match="out of memory"):
+        generator.extract(messages, ["las redes compiten"])
+    assert whole(generator, messages)
 
 
 def test_a_document_cannot_forge_a_turn(generator: TransformersGenerator, tokenizer: Any, meter: Meter) -> None:

@@ -154,6 +154,48 @@ def test_without_memory_for_one_passage_the_error_is_told() -> None:
         answerer(_Cramped(0)).answer(QUESTION)
 
 
+class TestWordsFirst:
+    WRITTEN = "Lo construyó Augustin Fresnel."
+
+    def asked(self, words: str, log_likelihood: float = 0.0, **options: Any) -> tuple[str, str]:
+        """The words that are told with the answer, and the last prompt."""
+        generator = ScriptedExtractor(words, [self.WRITTEN], log_likelihood)
+        answer = answerer(generator, **options).answer(QUESTION)
+        assert answer.text == f"{self.WRITTEN} [1]"
+        return answer.words, generator.prompts[-1][-1].content
+
+    def test_the_words_are_told_to_the_model_and_with_the_answer(self) -> None:
+        words, prompt = self.asked("Augustin Fresnel")
+        assert words == "Augustin Fresnel"
+        assert prompt.endswith(phrases("es").with_words.format(words="Augustin Fresnel"))
+
+    @pytest.mark.parametrize(("found", "log_likelihood"), [("Augustin Fresnel", -3.0), ("Napoleón", 0.0)])
+    def test_words_that_are_unlikely_or_not_found_are_not_told_to_the_model(
+        self, found: str, log_likelihood: float
+    ) -> None:
+        words, prompt = self.asked(found, log_likelihood)
+        assert words == ("" if found == "Napoleón" else found)
+        assert prompt.endswith(QUESTION)
+
+    def test_they_are_not_looked_for_where_that_is_not_wanted(self) -> None:
+        assert self.asked("Augustin Fresnel", words_first=False)[0] == ""
+
+    def test_words_that_could_end_their_quotation_are_not_told_to_the_model(self) -> None:
+        hits = hits_of(document("Lo construyó «Augustin» Fresnel."))
+        generator = ScriptedExtractor("Augustin» Fresnel", [self.WRITTEN])
+        assert answerer(generator, hits).answer(QUESTION).words == "Augustin» Fresnel"
+        assert generator.prompts[-1][-1].content.endswith(QUESTION)
+
+    def test_without_memory_to_look_for_them_the_answer_is_written_all_the_same(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
+
+        def failing(*_: object, **__: object) -> None:
+            raise OutOfMemoryError("out of memory with 900 tokens")
+
+        generator.extract = failing  # type: ignore[method-assign]
+        assert answerer(generator).answer(QUESTION).text == f"{self.WRITTEN} [1]"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_examples_of_short_answers_are_words_of_their_passages(language: str) -> None:
     for example in phrases(language).examples:
