@@ -26,9 +26,12 @@ FAMILIES: dict[str, Entry] = {
     "translator": Entry(
         "generative.language.translator", "Translator", "reads a text whole and writes another from it"
     ),
+    "masked": Entry("generative.language.masked", "Masked", "reads a text both ways and fills in what is covered"),
+    "classifier": Entry("generative.language.classifier", "Classifier", "tells spam with a masked encoder"),
     "shared-space": Entry(
         "generative.language.shared_space", "SharedSpace", "digits, their words and tones in one space"
     ),
+    "unified": Entry("generative.language.unified", "Unified", "words, pictures and sounds as one sequence"),
     "transformer": Entry("generative.language.transformer", "TransformerFamily", "writes text, looking back over all"),
     "autoencoder": Entry("generative.autoencoder", "Autoencoder", "compresses images and takes noise out of them"),
     "vae": Entry("generative.vae", "Vae", "codes that are distributions: sample, interpolate, find anomalies"),

@@ -75,7 +75,7 @@ class KeyValueCache:
 class RMSNorm(nn.Module):
     """Scales every vector (…, width) to root mean square 1, then each number by a learned weight.
 
-    torch's own module has no fused kernel where the numbers are bfloat16 and the weights are not, and warns.
+    Where the numbers are bfloat16 and the weights are not, torch has no fused kernel, and warns.
     Source: Zhang & Sennrich 2019, "Root mean square layer normalization", equation 4.
     """
 
@@ -84,6 +84,8 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, states: Tensor) -> Tensor:
+        if states.dtype == self.weight.dtype:
+            return functional.rms_norm(states, states.shape[-1:], self.weight)
         return functional.rms_norm(states, states.shape[-1:]) * self.weight
 
 
@@ -123,12 +125,17 @@ class Attention(nn.Module):
             queries, keys = rotate(queries, *turns), rotate(keys, *turns)
         if cache is not None:
             keys, values = cache[0].extend(cache[1], keys, values)
-        keys, values = (part.repeat_interleave(self.heads // self.kv_heads, 1) for part in (keys, values))
+        # The heads of a group are rows of one: keys and values, which may be long, are not copied for each.
+        group, length = self.heads // self.kv_heads, queries.shape[2]
+        queries = queries.reshape(len(queries), self.kv_heads, group * length, -1)  # (B, kv_heads, group · T, D)
+        if mask is not None and mask.shape[-2] > 1:
+            mask = mask.repeat(group, 1)
         if maps is None:
             gathered = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         else:
             gathered, weights = attend(queries, keys, values, mask)
-            maps.append(weights)
+            maps.append(weights.reshape(len(weights), self.heads, length, -1))
+        gathered = gathered.reshape(len(gathered), self.heads, length, -1)  # (B, heads, T, D)
         states = self.out(gathered.transpose(1, 2).flatten(2))  # (B, T, W)
         return states
 

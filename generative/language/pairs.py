@@ -1,4 +1,4 @@
-"""Pairs of texts to learn translating and correcting from: numbers in words, verses, and texts with slips put in."""
+"""Pairs of texts to learn from: numbers in words, verses, texts with slips put in, manual pages and their one line."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -10,13 +10,15 @@ from torch import Tensor
 from generative.errors import DataError
 from generative.family import Split
 from generative.language.bpe import BytePairTokeniser, train_bpe
+from generative.language.manual_pages import read_pages
 from generative.language.sword import SwordError, parallel_verses
 from generative.language.texts import read_text
 
 PAD, BEGIN, END = SPECIAL = ("<pad>", "<begin>", "<end>")
 HELD_OUT_BOOK = 41  # Luke, counted from Genesis as 0
 _NUMBERS = {"train": 20_000, "test": 1_000}
-_LONGEST_VERSE = 60  # tokens; longer ones would make every batch slower
+_LONGEST = 60  # tokens; longer ones would make every batch slower
+_LETTERS_ONLY = 256 + len(SPECIAL)  # a slip changes the longer tokens of a word, but only one of its letters
 Text = tuple[str, str]
 
 
@@ -67,16 +69,20 @@ def open_pairs(name: str, *, seed: int = 0) -> Split:
     elif kind == "verses" and {source, target} == {"es", "en"}:
         train, test, size = *_verses(source), 3000
     elif name == "typos-es":
-        train, test, size = *_typos(seed), 1000
+        train, test, size = *_typos(seed), _LETTERS_ONLY
+    elif name == "summaries-es":
+        train, test, size = *_summaries(seed), 2000
     else:
-        raise DataError(f"No pairs {name!r}. Use numbers-en-es (es, en, pt), verses-en-es, verses-es-en or typos-es.")
+        raise DataError(
+            f"No pairs {name!r}. Use numbers-en-es (es, en, pt), verses-en-es, verses-es-en, typos-es or summaries-es."
+        )
     return _split(name, train, test, size)
 
 
 def _split(name: str, train: list[Text], test: list[Text], size: int) -> Split:
     tokeniser = train_bpe((text for pair in train for text in pair), size, special=SPECIAL)
     encoded = {id(part): [(pair, _lengths(pair, tokeniser)) for pair in part] for part in (train, test)}
-    fitting = {key: [one for one in part if max(one[1]) <= _LONGEST_VERSE] for key, part in encoded.items()}
+    fitting = {key: [one for one in part if max(one[1]) <= _LONGEST] for key, part in encoded.items()}
     every = [lengths for part in fitting.values() for _, lengths in part]
     longest = (max(one for one, _ in every) + 1, max(other for _, other in every) + 2)
     parts = [Pairs.of([pair for pair, _ in fitting[id(part)]], tokeniser, longest) for part in (train, test)]
@@ -140,19 +146,29 @@ def _typos(seed: int) -> tuple[list[Text], list[Text]]:
     return pairs[1_000:], pairs[:1_000]
 
 
+def _summaries(seed: int) -> tuple[list[Text], list[Text]]:
+    """Descriptions of manual pages and the line that says what each is; a tenth is held out."""
+    pairs = [(page.description, page.summary) for page in read_pages("es")]
+    random.Random(seed).shuffle(pairs)  # noqa: S311
+    return pairs[len(pairs) // 10 :], pairs[: len(pairs) // 10]
+
+
 def with_slips(text: str, draw: random.Random, share: float = 0.06) -> str:
-    """The text with slips of typing at about that share of its letters: dropped, doubled, swapped, or no accent."""
+    """The text with slips at about that share of its letters: dropped, doubled, swapped, misspelt; or no accent."""
     letters = list(text)
-    for place in range(len(letters)):
-        if letters[place] in _UNACCENTED and draw.random() < 0.5:
-            letters[place] = _UNACCENTED[letters[place]]
+    for place, letter in enumerate(text):
+        if letter in _UNACCENTED and draw.random() < 0.5:
+            letters[place] = _UNACCENTED[letter]
         elif draw.random() < share:
-            slip = draw.choice(("drop", "double", "swap"))
+            slip = draw.choice(("drop", "double", "swap", "misspell"))
             if slip == "swap" and place + 1 < len(letters):
                 letters[place], letters[place + 1] = letters[place + 1], letters[place]
+            elif slip == "misspell":
+                letters[place] = _ALIKE.get(letter, letter)
             else:
                 letters[place] *= 2 if slip == "double" else 0
     return "".join(letters)
 
 
 _UNACCENTED = dict(zip("áéíóúüñÁÉÍÓÚÑ", "aeiouunAEIOUN", strict=True))
+_ALIKE = {"b": "v", "v": "b", "c": "s", "s": "c", "z": "s", "g": "j", "j": "g", "y": "ll", "h": "", "q": "k"}

@@ -8,7 +8,6 @@ Source: Radford et al. 2021, "Learning transferable visual models from natural l
 several right answers a batch as in Khosla et al. 2020, "Supervised contrastive learning", equation 2.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,16 +22,13 @@ from generative.captions import captions
 from generative.errors import ConfigError, UnsupportedError
 from generative.family import Family, FamilyConfig, Split
 from generative.image_data import Images, open_images
+from generative.language.telephone import SAMPLES, tones
 from generative.training import Batch, Logs, Training
 
 KINDS = ("image", "word", "sound")
 _DIGITS = tuple("0123456789")
 _LETTERS = 32
 """Characters of a caption, padded with 0."""
-_SAMPLES, _RATE = 400, 8000
-# Those of a telephone's keys (ITU-T Q.23), in Hz: a digit is a low tone and a high one.
-_LOW, _HIGH = (697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0)
-_KEYS = ((3, 1), (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ class SharedSpace(Family[SharedSpaceConfig]):
         images, digits = batch
         sounds = tones(digits, self.config.noise, generator)
         found = {
-            "image": self.embed("image", _moved(images, generator)),
+            "image": self.embed("image", moved(images, generator)),
             "word": self.embed("word", _drawn_captions(digits, generator)),
             "sound": self.embed("sound", sounds),
         }
@@ -145,7 +141,7 @@ class ToneEncoder(nn.Module):
 
     def __init__(self, width: int, space: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(_SAMPLES // 2 + 1, width), nn.SiLU(), nn.Linear(width, space))
+        self.layers = nn.Sequential(nn.Linear(SAMPLES // 2 + 1, width), nn.SiLU(), nn.Linear(width, space))
 
     def forward(self, x: Tensor) -> Tensor:
         vectors: Tensor = self.layers(torch.fft.rfft(x).abs().log1p())
@@ -164,20 +160,6 @@ def recall_at_one(queries: Tensor, asked: Tensor, found: Tensor, digits: Tensor)
     """How often the nearest of `found` (M, D) to a query (N, D) is of the digit that was asked for."""
     nearest = (queries @ found.T).argmax(1).cpu()
     return float((digits[nearest] == asked).float().mean())
-
-
-def tones(digits: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-    """Sounds (N, 400) of 50 ms: the two tones of each digit's key, at any phase, in noise."""
-    device = digits.device
-    keys = torch.tensor(_KEYS, device=device)[digits]
-    low, high = torch.tensor(_LOW, device=device)[keys[:, 0]], torch.tensor(_HIGH, device=device)[keys[:, 1]]
-    phases = 2 * math.pi * torch.rand(2, len(digits), 1, generator=generator, device=device)
-    time = torch.arange(_SAMPLES, device=device) / _RATE
-    sound = sum(
-        torch.sin(2 * math.pi * frequency[:, None] * time + phase)
-        for frequency, phase in zip((low, high), phases, strict=True)
-    )
-    return sound + noise * torch.randn(len(digits), _SAMPLES, generator=generator, device=device)
 
 
 def encode_captions(texts: list[str]) -> Tensor:
@@ -204,7 +186,7 @@ def _caption_table() -> Tensor:
     return torch.stack([encode_captions(group[1:]) for group in captions(_DIGITS)])
 
 
-def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
+def moved(images: Tensor, generator: torch.Generator) -> Tensor:
     """The images, each moved by up to a pixel, with a little noise."""
     shift = torch.randint(-1, 2, (2, len(images)), generator=generator, device=images.device).tolist()
     moved = [torch.roll(image, shift, (1, 2)) for image, shift in zip(images, zip(*shift, strict=True), strict=True)]

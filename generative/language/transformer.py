@@ -138,10 +138,10 @@ class Transformer(nn.Module):
         start, new = (0 if memory is None else memory.length), ids.shape[1]
         if start + new > self.context:
             raise ValueError(f"{start + new} tokens: this model looks back over {self.context}. Give it the last.")
-        places = torch.arange(start, start + new, device=ids.device)
+        places = slice(start, start + new)
         states = self.embedding(ids)  # (B, T, W)
         if self.positions is not None:
-            states = states + self.positions(places)
+            states = states + self.positions.weight[places]
         turns = (self.cosines[places], self.sines[places]) if self.positions is None else None
         mask = causal_mask(new, start + new, ids.device) if new > 1 else None  # a single new token looks at all
         for number, block in enumerate(self.blocks):

@@ -20,9 +20,11 @@ from generative.family import Family, FamilyConfig, Split
 from generative.language.attention import Attention, KeyValueCache, RMSNorm, causal_mask, rotation
 from generative.language.bpe import BytePairTokeniser
 from generative.language.chrf import chrf
+from generative.language.error_rate import character_error_rate
 from generative.language.pairs import BEGIN, END, PAD, SPECIAL, Pairs, open_pairs
 from generative.language.sampling import Sampling, generate
 from generative.language.transformer import FeedForward, TransformerShape, initialise
+from generative.language.word_lexicon import WordLexicon
 from generative.training import Batch, Logs, Training
 
 _EVALUATED = 1000
@@ -108,7 +110,7 @@ class Translator(Family[TranslatorConfig]):
 
     @classmethod
     def open_data(cls, name: str, *, seed: int = 0) -> Split:
-        """Pairs by name: numbers-en-es, numbers-es-en, verses-en-es, verses-es-en, typos-es."""
+        """Pairs by name: numbers-en-es, numbers-es-en, verses-en-es, verses-es-en, typos-es, summaries-es."""
         return open_pairs(name, seed=seed)
 
     @classmethod
@@ -132,16 +134,22 @@ class Translator(Family[TranslatorConfig]):
         raise ConfigError(f"There is no preset {name!r}. Use cpu or gpu.")
 
     def evaluate(self, data: Split, *, seed: int = 0) -> dict[str, float]:
-        """Exact matches and chrF on held-out pairs, 1,000 at most, beside copying the source."""
+        """Exact matches, chrF and character error rate on held-out pairs, 1,000 at most.
+
+        Beside them the chrF of copying the source and of a dictionary learnt from the same pairs, word by word.
+        """
         assert isinstance(data.test, Pairs)  # noqa: S101
         order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(seed))[:_EVALUATED].tolist()
         sources = [data.test.sources[number] for number in order]
         targets = [data.test.targets[number] for number in order]
         made = self.translate(sources)
+        assert isinstance(data.train, Pairs)  # noqa: S101
+        lexicon = WordLexicon.fit(data.train.sources, data.train.targets)
+        word_by_word = [lexicon.translate(text) for text in sources]
         return {
-            "exact_match": sum(one == other for one, other in zip(made, targets, strict=True)) / len(targets),
-            "chrf": chrf(made, targets),
-            "chrf_of_copying": chrf(sources, targets),
+            **_figures(made, targets),
+            **{f"{name}_of_copying": value for name, value in _figures(sources, targets).items()},
+            **{f"{name}_of_dictionary": value for name, value in _figures(word_by_word, targets).items()},
         }
 
     def _read(self, texts: Sequence[str]) -> Tensor:
@@ -152,6 +160,14 @@ class Translator(Family[TranslatorConfig]):
         begin = torch.full((len(source), 1), self.tokeniser.token(BEGIN), device=self.device)
         length, end = self.config.target_length - 1, self.tokeniser.token(END)
         return generate(self.network.given(source), begin, length, sampling, generator, stop=end)
+
+
+def _figures(made: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
+    return {
+        "exact_match": sum(one == other for one, other in zip(made, targets, strict=True)) / len(targets),
+        "chrf": chrf(made, targets),
+        "character_error_rate": character_error_rate(made, targets),
+    }
 
 
 class CrossBlock(nn.Module):
@@ -194,7 +210,6 @@ class EncoderDecoder(nn.Module):
         self.encoder = nn.ModuleList(CrossBlock(shape, cross=False) for _ in range(shape.layers))
         self.decoder = nn.ModuleList(CrossBlock(shape, cross=True) for _ in range(shape.layers))
         self.encoded_norm, self.norm = RMSNorm(shape.width), RMSNorm(shape.width)
-        self.head = nn.Linear(shape.width, size, bias=False)
         self.apply(initialise)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
@@ -224,7 +239,8 @@ class EncoderDecoder(nn.Module):
             states = block(states, turns, mask, source, None if memory is None else (memory, number), maps)
         if memory is not None:
             memory.length += new
-        logits: Tensor = self.head(self.norm(states))
+        # One table for what is read and what is written (Press & Wolf 2017): names and numbers are alike in both.
+        logits = functional.linear(self.norm(states), self.embedding.weight)
         return logits.float()
 
     def _turns(self, start: int, end: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from generative.language.shared_space import (
     contrastive_loss,
     encode_captions,
     recall_at_one,
-    tones,
 )
+from generative.language.telephone import tones
 from generative.registry import shipped
 from generative.training import Training
 
