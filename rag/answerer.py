@@ -18,13 +18,18 @@ from rag.grounding import EncodeFunction, Grounder
 from rag.phrases import LANGUAGES, phrases
 from rag.probe import Probe
 from rag.prompt import Prompt, build_prompt
+from rag.question_parts import Part, parts_of
 from rag.search import Search
 from rag.stopwatch import Stopwatch
 from rag.types import Answer, Event, Finished, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
+from rag.unmentioned import unmentioned
 from rag.verification import VerifiedText, without_markers
 from rag.writing import Manner, Writer, other_language
 
 _log = logging.getLogger(__name__)
+
+# Besides those of the whole question.
+_PASSAGES_OF_A_PART = 2
 
 
 class Answerer:
@@ -141,6 +146,8 @@ class _Run:
         self._options = manner.options
         self._language = manner.language
         self._cancel = cancel
+        self._missing: list[str] = []
+        self._certainty = 0.0
         self._watch = Stopwatch()
         self._writer = Writer(answerer.generator, manner, self._watch, cancel)
 
@@ -149,22 +156,76 @@ class _Run:
             self._rewritten = standalone(self._question, self._history, self._generator, cancel=self._cancel)
         if self._rewritten:
             yield self._rewritten
+        parts = parts_of(self._asked, self._language)
         with self._watch.stage("retrieve"):
-            hits = self._search(self._asked)
+            hits = self._found(parts)
         yield Retrieved(hits)
         with self._watch.stage("check"):
             prompt, grounder, signals = self._read(hits)
-            certainty = self._answerer.calibration.confidence(signals) if signals else 0.0
+            self._certainty = self._confidence(signals)
         flag = self._options.unsupported == "flag"
         verified = VerifiedText(grounder, self._language, self._answerer.retriever.page_at, flag_unsupported=flag)
-        if certainty >= self._options.caution:
+        if signals and parts:
+            yield from self._write_parts(parts, prompt, grounder, verified)
+        elif self._certainty >= self._options.caution:
             yield from self._writer.write(prompt, verified)
         abstained = not verified.text and not self._is_cancelled()
         if abstained:
-            certainty = min(certainty, 1.0 - certainty)
+            self._certainty = min(self._certainty, 1.0 - self._certainty)
             verified.text = phrases(self._language).abstained
             yield TextDelta(verified.text)
-        yield Finished(self._answer(prompt, hits, verified, abstained, certainty))
+        else:
+            yield from self._tell_missing(prompt, verified)
+        yield Finished(self._answer(prompt, hits, verified, abstained))
+
+    def _found(self, parts: Sequence[Part]) -> list[Hit]:
+        """The passages of the question, and behind them the best of each part that can be searched alone."""
+        hits = self._search(self._asked)
+        known = {hit.chunk.id for hit in hits}
+        for part in parts:
+            more = self._search(part.asked)[:_PASSAGES_OF_A_PART] if part.stands_alone else []
+            hits += [replace(hit, rank=len(hits) + place) for place, hit in enumerate(_unknown(more, known), 1)]
+        return hits
+
+    def _write_parts(
+        self, parts: Sequence[Part], prompt: Prompt, grounder: Grounder, verified: VerifiedText
+    ) -> Iterator[Event]:
+        """Each part of a compound question from the same passages; those that they do not tell are missing.
+
+        The confidence is that in the least sure of the parts that are answered, or in the surest when none is.
+        """
+        answered: list[float] = []
+        refused = [0.0]
+        for part in parts:
+            asked = prompt.showing(part.asked)
+            with self._watch.stage("check"):
+                certainty = self._confidence(self._signals(asked, grounder, part.asked))
+            before = verified.supported
+            if certainty >= self._options.caution:
+                yield from self._writer.write(asked, verified)
+            if self._is_cancelled():
+                break
+            told = verified.supported > before
+            (answered if told else refused).append(certainty)
+            self._missing += [] if told else [part.text]
+        self._certainty = min(answered, default=max(refused))
+
+    def _tell_missing(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """One sentence about what the documents do not tell: parts of the question, or else what it names."""
+        if not verified.supported or self._is_cancelled():
+            return
+        words = phrases(self._language)
+        if self._missing:
+            yield TextDelta(verified.note(words.missing_part.format(parts=" ".join(self._missing))))
+            return
+        with self._watch.stage("verify"):
+            names = unmentioned(self._asked, self._language, prompt.hits, self._search)
+        if names:
+            self._missing += names
+            yield TextDelta(verified.note(words.missing_name.format(names=", ".join(names))))
+
+    def _confidence(self, signals: Signals | None) -> float:
+        return self._answerer.calibration.confidence(signals) if signals else 0.0
 
     @property
     def _asked(self) -> str:
@@ -177,7 +238,7 @@ class _Run:
     def signals(self) -> Signals | None:
         """What is known of the question before anything is written; None without passages."""
         prompt = self._prompt(self._search(self._asked))
-        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode, self._asked))
+        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode, self._asked), self._asked)
 
     def _read(self, hits: Sequence[Hit]) -> tuple[Prompt, Grounder, Signals | None]:
         """The prompt as the model could read it, and the signals of that; without memory for it half of its passages.
@@ -188,7 +249,7 @@ class _Run:
         while True:
             grounder = Grounder(prompt.hits, self._answerer.encode, self._asked)
             try:
-                return prompt, grounder, self._signals(prompt, grounder)
+                return prompt, grounder, self._signals(prompt, grounder, self._asked)
             except OutOfMemoryError as error:
                 kept = len(prompt.hits) // 2
                 if not kept:
@@ -208,8 +269,8 @@ class _Run:
             margin=self._options.passage_margin / weight_of_deviations(self._answerer.retriever.corpus_size),
         )
 
-    def _signals(self, prompt: Prompt, grounder: Grounder) -> Signals | None:
-        support = grounder.support(self._asked, self._language)
+    def _signals(self, prompt: Prompt, grounder: Grounder, question: str) -> Signals | None:
+        support = grounder.support(question, self._language)
         if support is None:
             return None
         inner = 0.0
@@ -220,13 +281,11 @@ class _Run:
         if isinstance(self._generator, Chooser):
             words = phrases(self._language)
             log_odds = self._generator.log_odds(prompt.check, words.yes, words.no, cancel=self._cancel)
-        unknown = min(len(grounder.unknown_facts(self._asked, self._language, hit)) for hit in prompt.hits)
+        unknown = min(len(grounder.unknown_facts(question, self._language, hit)) for hit in prompt.hits)
         corpus_size = self._answerer.retriever.corpus_size
         return signals_of(prompt.hits[0], log_odds, support.score, unknown, corpus_size, inner)
 
-    def _answer(
-        self, prompt: Prompt, hits: list[Hit], verified: VerifiedText, abstained: bool, confidence: float
-    ) -> Answer:
+    def _answer(self, prompt: Prompt, hits: list[Hit], verified: VerifiedText, abstained: bool) -> Answer:
         self._watch.mark("total")
         tokens = self._generator.count_tokens(prompt.answer)
         usage = Usage(tokens, self._writer.pieces, len(prompt.dropped), len(prompt.trailing))
@@ -236,7 +295,7 @@ class _Run:
             citations=tuple(verified.citations),
             hits=tuple(hits),
             abstained=abstained,
-            confidence=confidence,
+            confidence=self._certainty,
             language=self._language,
             model=self._generator.name,
             timings_s={name: round(seconds, 4) for name, seconds in self._watch.seconds.items()},
@@ -246,4 +305,12 @@ class _Run:
             other_language=other_language(without_markers(verified.text), self._language),
             unsupported=tuple(verified.unsupported),
             words="" if abstained else self._writer.words,
+            missing=() if abstained else tuple(self._missing),
         )
+
+
+def _unknown(hits: Sequence[Hit], known: set[int]) -> list[Hit]:
+    """The hits whose passages are not known, which they are from then on."""
+    new = [hit for hit in hits if hit.chunk.id not in known]
+    known.update(hit.chunk.id for hit in new)
+    return new

@@ -22,7 +22,8 @@ class Phrases:
     as the `examples` show, and `with_words` tells these words to the model that then writes sentences.
 
     `unsure` follows an answer some of whose names its sources, in another language, do not write that way, and
-    `unsupported` one with sentences that no passage supports.
+    `unsupported` one with sentences that no passage supports. `only_part` asks for one part of a question;
+    `missing_part` and `missing_name` tell what of a question the documents do not tell.
     """
 
     instructions: str
@@ -38,6 +39,9 @@ class Phrases:
     abstained: str
     unsure: str
     unsupported: str
+    only_part: str
+    missing_part: str
+    missing_name: str
 
 
 _PHRASES = {
@@ -82,6 +86,9 @@ _PHRASES = {
         abstained="No encuentro la respuesta en tus documentos.",
         unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
         unsupported="Ningún pasaje respalda esta frase.",
+        only_part="Responde solo a esta parte: {part}",
+        missing_part="No encuentro en tus documentos esta parte: {parts}",
+        missing_name="No encuentro en tus documentos nada sobre: {names}.",
     ),
     "pt": Phrases(
         instructions=(
@@ -124,6 +131,9 @@ _PHRASES = {
         abstained="Não encontro a resposta nos seus documentos.",
         unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
         unsupported="Nenhum trecho sustenta esta frase.",
+        only_part="Responda apenas a esta parte: {part}",
+        missing_part="Não encontro nos seus documentos esta parte: {parts}",
+        missing_name="Não encontro nos seus documentos nada sobre: {names}.",
     ),
     "en": Phrases(
         instructions=(
@@ -166,6 +176,9 @@ _PHRASES = {
         abstained="I cannot find the answer in your documents.",
         unsure="The source, in another language, does not write it this way: {names}. Check the quote.",
         unsupported="No passage supports this sentence.",
+        only_part="Answer only this part: {part}",
+        missing_part="I cannot find this part in your documents: {parts}",
+        missing_name="I cannot find anything in your documents about: {names}.",
     ),
 }
 LANGUAGES = tuple(_PHRASES)

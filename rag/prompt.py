@@ -3,7 +3,8 @@
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import compress
 from operator import not_
 
@@ -21,7 +22,8 @@ class Prompt:
 
     `short` asks for the bare answer in the words of a passage, after examples. `hits` are the passages that are in it,
     `dropped` those that did not fit, `trailing` those that scored too far behind the best to be worth their tokens.
-    `blank` is the check without its question.
+    `blank` is the check without its question. `asked` is the question that the passages were found for, and `language`
+    the one that the messages are in.
     """
 
     answer: tuple[Message, ...]
@@ -31,11 +33,17 @@ class Prompt:
     dropped: tuple[Hit, ...]
     trailing: tuple[Hit, ...] = ()
     blank: tuple[Message, ...] = ()
+    asked: str = ""
+    language: str = ""
 
     def asking(self, request: str) -> tuple[Message, ...]:
         """The messages of the answer with one more request behind the question."""
         *before, last = self.answer
         return (*before, Message(last.role, f"{last.content}\n{request}"))
+
+    def showing(self, question: str) -> "Prompt":
+        """The same passages behind the same mark, with another question: all that differs comes after them."""
+        return _written(self, question)
 
 
 def build_prompt(
@@ -64,16 +72,7 @@ def build_prompt(
         )
         raise PromptTooLongError(f"the question and its best passage exceed {max_tokens} tokens. {mend}")
     used, dropped = near[:kept], near[kept:]
-    check = phrases(language).check
-    return Prompt(
-        answer=_messages(question, used, language),
-        check=_messages(question, used, language, check),
-        short=messages_of(question, used, language),
-        hits=used,
-        dropped=dropped,
-        trailing=trailing,
-        blank=_messages(question, used, language, check, shown=""),
-    )
+    return _written(Prompt((), (), (), used, dropped, trailing, (), question, language), question)
 
 
 def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[Hit, ...]]:
@@ -83,7 +82,7 @@ def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[H
     return tuple(compress(hits, near)), tuple(compress(hits, map(not_, near)))
 
 
-def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Message, ...]:
+def messages_of(question: str, hits: Sequence[Hit], language: str, *, shown: str | None = None) -> tuple[Message, ...]:
     """The messages that ask for a bare answer, with examples; they are the longest and so decide what fits."""
     words = phrases(language)
     shown = (
@@ -94,7 +93,20 @@ def messages_of(question: str, hits: Sequence[Hit], language: str) -> tuple[Mess
             Message("assistant", example.answer),
         )
     )
-    return (Message("system", words.short), *shown, Message("user", _body(question, _numbered(hits), language)))
+    return (Message("system", words.short), *shown, Message("user", _body(question, _numbered(hits), language, shown)))
+
+
+def _written(prompt: Prompt, shown: str) -> Prompt:
+    """The prompt with its messages, in which `shown` stands for the question."""
+    words = phrases(prompt.language)
+    write = partial(_messages, prompt.asked, prompt.hits, prompt.language)
+    return replace(
+        prompt,
+        answer=write(shown=shown),
+        check=write(words.check, shown=shown),
+        short=messages_of(prompt.asked, prompt.hits, prompt.language, shown=shown),
+        blank=write(words.check, shown=""),
+    )
 
 
 def _messages(

@@ -134,7 +134,8 @@ class Answer:
     `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
     `other_language` is set when the answer is not in `language` though the model was asked for it twice.
     `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
-    fewest words of a passage that answer, word for word; "" where they were not looked for or not found.
+    fewest words of a passage that answer, word for word; "" where they were not looked for or not found. `missing` are
+    parts of the question, or what it names, that the documents do not tell; the last line of `text` then says so.
     """
 
     question: str
@@ -152,6 +153,7 @@ class Answer:
     other_language: str | None = None
     unsupported: tuple[str, ...] = ()
     words: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def bare_text(self) -> str:

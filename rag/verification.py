@@ -22,18 +22,23 @@ PageAt = Callable[[Hit, int], int | None]
 
 
 class VerifiedText:
-    """The verified part of an answer and its citations; sentences that no passage carries are left out or flagged."""
+    """The verified part of an answer and its citations; sentences that no passage carries are left out or flagged.
+
+    `supported` counts the sentences and pieces that passages carry, also those that were said before and are left out.
+    """
 
     def __init__(self, grounder: Grounder, language: str, page_at: PageAt, *, flag_unsupported: bool = False) -> None:
         self.text = ""
         self.citations: list[Citation] = []
         self.unsure: list[str] = []
         self.unsupported: list[str] = []
+        self.supported = 0
         self._flag_unsupported = flag_unsupported
         self._grounder = grounder
         self._language = language
         self._page_at = page_at
         self._line_ended = False
+        self._said: set[str] = set()
 
     def add(self, sentence: str) -> str:
         """What a sentence that was written adds to the text, its marker included; "" when it is left out."""
@@ -41,10 +46,16 @@ class VerifiedText:
         content = cleaned.strip()
         self._line_ended |= "\n" in cleaned[: cleaned.find(content)]
         ends_line = "\n" in sentence[len(sentence.rstrip()) :]
+        if content in self._said:
+            self.supported += 1
+            return ""
         mark = self._mark(content) if _WORD.search(content) else ""
         if not mark:
             self._line_ended |= ends_line
             return ""
+        if mark != UNSUPPORTED_MARK:
+            self.supported += 1
+            self._said.add(content)
         separator = "\n" if self._line_ended else " "
         added = f"{separator if self.text else ''}{content} {mark}"
         self._line_ended = ends_line
@@ -55,7 +66,16 @@ class VerifiedText:
         """What a piece of a passage, word for word, adds to the text; the sentences that it stands in are cited."""
         around = [span for span in sentence_spans(hit.chunk.text) if span.start < piece.end and piece.start < span.end]
         support = Support(hit, Span(around[0].start, around[-1].end), 1.0)
-        added = f"{hit.chunk.text[piece.start : piece.end]} [{self._cite(support)}]"
+        words = hit.chunk.text[piece.start : piece.end]
+        self.supported += 1
+        added = "" if words in self._said else f"{'; ' if self.text else ''}{words} [{self._cite(support)}]"
+        self._said.add(words)
+        self.text += added
+        return added
+
+    def note(self, text: str) -> str:
+        """What a remark of ours, on a line of its own, adds to the text."""
+        added = f"\n{text}" if self.text else text
         self.text += added
         return added
 

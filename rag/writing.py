@@ -69,7 +69,9 @@ class Writer:
         if piece is not None:
             self._watch.mark("first_token")
             self.pieces += 1
-            yield TextDelta(verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end)))
+            added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end))
+            if added:
+                yield TextDelta(added)
 
     def _extracted(self, generator: Extractor, prompt: Prompt) -> Piece | None:
         with self._watch.stage("extract"):
@@ -101,7 +103,7 @@ class Writer:
 
     def _reply(self, messages: Sequence[Message], verified: VerifiedText, *, first: bool) -> Iterator[Event]:
         """What of a reply is verified; a sentence that no passage carries is left out."""
-        buffer = ""
+        buffer, before = "", verified.text
         for piece in self._generator.stream(messages, self._sampling, cancel=self._cancel):
             self._watch.mark("first_token")
             self.pieces += 1
@@ -111,7 +113,7 @@ class Writer:
             if _may_become(buffer, NO_ANSWER):
                 continue
             *complete, buffer = sentences_of(buffer)
-            if first and complete and not verified.text and other_language(complete[0], self._language):
+            if first and complete and verified.text == before and other_language(complete[0], self._language):
                 self._begun_in_another_language = True
                 return
             for sentence in complete:
@@ -120,7 +122,7 @@ class Writer:
             if draft:
                 yield Draft(draft)
         if not self._is_cancelled():
-            if first and not verified.text and other_language(buffer, self._language):
+            if first and verified.text == before and other_language(buffer, self._language):
                 self._begun_in_another_language = True
                 return
             for sentence in sentences_of(buffer):
