@@ -1,6 +1,7 @@
 """Questions in, answers with sources out."""
 
 from index.filters import Filter
+from rag.answer_json import answer_json, answer_schema
 from rag.answerer import Answerer
 from rag.compose import Fuente
 from rag.config import Config, load_config
@@ -20,5 +21,7 @@ __all__ = [
     "Options",
     "Retriever",
     "Sampling",
+    "answer_json",
+    "answer_schema",
     "load_config",
 ]

@@ -306,6 +306,9 @@ class _Run:
             unsupported=tuple(verified.unsupported),
             words="" if abstained else self._writer.words,
             missing=() if abstained else tuple(self._missing),
+            refusal=(self._writer.refusal if hits else "nothing_found") if abstained else None,
+            sampling=self._sampling,
+            options=self._options,
         )
 
 

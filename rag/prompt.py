@@ -85,7 +85,7 @@ def parted(hits: Sequence[Hit], margin: float) -> tuple[tuple[Hit, ...], tuple[H
 def messages_of(question: str, hits: Sequence[Hit], language: str, *, shown: str | None = None) -> tuple[Message, ...]:
     """The messages that ask for a bare answer, with examples; they are the longest and so decide what fits."""
     words = phrases(language)
-    shown = (
+    turns = (
         message
         for example in words.examples
         for message in (
@@ -93,7 +93,7 @@ def messages_of(question: str, hits: Sequence[Hit], language: str, *, shown: str
             Message("assistant", example.answer),
         )
     )
-    return (Message("system", words.short), *shown, Message("user", _body(question, _numbered(hits), language, shown)))
+    return (Message("system", words.short), *turns, Message("user", _body(question, _numbered(hits), language, shown)))
 
 
 def _written(prompt: Prompt, shown: str) -> Prompt:

@@ -9,6 +9,8 @@ from typing import Literal
 from index.types import Hit
 
 _MARKER = re.compile(r"\s*\[(?:\d+|[?!])\]")
+# What stands behind a sentence, or between quotes: its markers.
+_MARKERS = re.compile(r"\s*((?:\[(?:\d+|[?!])\]\s?)+)(?:;\s)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Citation:
     """Where a statement comes from.
 
     `marker` is the label that stands in square brackets in the answer. `quote` is verbatim:
-    `document.text[start:end] == quote`. `support` in [0, 1] tells how well the quote carries the statement.
+    `document.text[start:end] == quote`. `support` in [0, 1] tells how well the quote carries the statement. `section`
+    has the titles above the quote, outermost first.
     """
 
     marker: str
@@ -97,6 +100,21 @@ class Citation:
     end: int
     quote: str
     support: float
+    section: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One statement of an answer without its markers, which name its citations.
+
+    `support` in [0, 1] is that of the citation that carries it best, None where no passage does. An `unsure` one has a
+    name that its source, in another language, does not write that way.
+    """
+
+    text: str
+    markers: tuple[str, ...]
+    support: float | None
+    unsure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +143,9 @@ class Rewritten:
     how: Literal["rewritten", "joined"]
 
 
+Refusal = Literal["nothing_found", "low_confidence", "no_answer", "unsupported"]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with its evidence.
@@ -136,6 +157,8 @@ class Answer:
     `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
     fewest words of a passage that answer, word for word; "" where they were not looked for or not found. `missing` are
     parts of the question, or what it names, that the documents do not tell; the last line of `text` then says so.
+    `refusal` is why it abstained: nothing was found, the confidence was below the caution asked for, the model found no
+    answer in the passages, or no passage supports what it wrote.
     """
 
     question: str
@@ -154,6 +177,23 @@ class Answer:
     unsupported: tuple[str, ...] = ()
     words: str = ""
     missing: tuple[str, ...] = ()
+    refusal: Refusal | None = None
+    sampling: Sampling = Sampling()
+    options: Options = Options()
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The statements with their citations; none when it abstained."""
+        if self.abstained:
+            return ()
+        written = self.text.rpartition("\n")[0] if self.missing else self.text
+        *pieces, _ = _MARKERS.split(written)
+        return tuple(map(self._sentence, pieces[::2], pieces[1::2]))
+
+    def _sentence(self, text: str, markers: str) -> Sentence:
+        known = {citation.marker: citation.support for citation in self.citations}
+        cited = tuple(marker for marker in re.findall(r"\d+", markers) if marker in known)
+        return Sentence(text.strip(), cited, max((known[one] for one in cited), default=None), "[?]" in markers)
 
     @property
     def bare_text(self) -> str:

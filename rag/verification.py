@@ -105,7 +105,7 @@ class VerifiedText:
         self.citations.append(
             Citation(
                 marker, chunk.id, chunk.document_id, support.hit.source, page, start, end, quote,
-                round(support.score, 4),
+                round(support.score, 4), chunk.headings,
             )
         )  # fmt: skip
         return marker

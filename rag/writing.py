@@ -14,7 +14,7 @@ from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import Prompt
 from rag.spans import Piece, standing_in
 from rag.stopwatch import Stopwatch
-from rag.types import Draft, Event, Message, Options, Sampling, TextDelta
+from rag.types import Draft, Event, Message, Options, Refusal, Sampling, TextDelta
 from rag.verification import VerifiedText, sentences_of, without_markers
 
 _log = logging.getLogger(__name__)
@@ -40,11 +40,13 @@ class Writer:
     """Has a generator reply to the prompts of one question.
 
     `pieces` counts what it has written; `words` are the fewest words of a passage that answer, once they are found.
+    `refusal` is why nothing of it reached the reader, if nothing did.
     """
 
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
         self.words = ""
+        self.refusal: Refusal = "low_confidence"
         self._generator = generator
         self._sampling = manner.sampling
         self._options = manner.options
@@ -55,6 +57,7 @@ class Writer:
 
     def write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """What of a reply the passages carry, in the style asked for."""
+        self.refusal = "no_answer"
         with self._watch.stage("write"):
             short = self._options.style == "short"
             yield from self._quote(prompt, verified) if short else self._sentences(prompt, verified)
@@ -109,6 +112,7 @@ class Writer:
             self.pieces += 1
             buffer += piece
             if NO_ANSWER in buffer:
+                self.refusal = "no_answer"
                 return
             if _may_become(buffer, NO_ANSWER):
                 continue
@@ -133,6 +137,8 @@ class Writer:
             added = verified.add(sentence)
         if added:
             yield TextDelta(added)
+        elif sentence.strip():
+            self.refusal = "unsupported"
 
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()

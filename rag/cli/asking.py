@@ -12,6 +12,7 @@ from index.errors import IndexNotFoundError
 from index.filters import Filter
 from index.types import Hit
 from models import NotPreparedError
+from rag.answer_json import answer_json, answer_schema, hit_json
 from rag.cli.explaining import explanation_json, print_explanation, print_packing
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import (
@@ -27,9 +28,7 @@ from rag.cli.options import (
 )
 from rag.cli.progress import loading_progress, sync_progress
 from rag.cli.rendering import (
-    answer_json,
     channels_json,
-    hit_json,
     notes,
     out,
     plain,
@@ -111,6 +110,12 @@ def _packing(fuente: Fuente, question: str, hits: list[Hit]) -> Packing | None:
         return None
 
 
+def _tell_schema(asked: bool) -> None:
+    if asked:
+        print_json(answer_schema())
+        raise typer.Exit
+
+
 @app.command(epilog='Example: fuente ask "¿Quién inventó las GAN?" --temperature 0')
 @scoped
 def ask(
@@ -141,6 +146,10 @@ def ask(
     ] = None,
     index: IndexOption = None,
     json: JsonOption = False,
+    _: Annotated[
+        bool,
+        typer.Option("--json-schema", is_eager=True, callback=_tell_schema, help="Print the schema of --json and end."),
+    ] = False,
 ) -> None:
     """Answer a question from the documents, with the source of every sentence."""
     fuente = configured(

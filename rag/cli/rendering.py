@@ -11,7 +11,7 @@ from rich.text import Text
 
 from index.types import DEFAULT_COLLECTION, Hit
 from rag.phrases import phrases
-from rag.types import Answer, Citation
+from rag.types import Answer
 
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -32,77 +32,10 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
     sys.stdout.flush()  # a reader of a pipe wants each object when it is told
 
 
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as the command line gives it out."""
-    chunk = hit.chunk
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "source": hit.source,
-        "collection": hit.collection,
-        "page": chunk.page,
-        "start": chunk.start,
-        "end": chunk.end,
-        "text": chunk.text,
-        "matched": None if hit.matched is None else {"start": hit.matched.start, "end": hit.matched.end},
-        "headings": list(chunk.headings),
-        "document_id": chunk.document_id,
-        "chunk_id": chunk.id,
-        "language": hit.language,
-        "duplicates": [_place_json(copy) for copy in hit.duplicates],
-    }
-
-
-def _place_json(hit: Hit) -> dict[str, Any]:
-    chunk = hit.chunk
-    return {"source": hit.source, "page": chunk.page, "start": chunk.start, "end": chunk.end, "chunk_id": chunk.id}
-
-
 def channels_json(hit: Hit) -> dict[str, float | None]:
     """What each channel and the reranker found of a hit, as the command line gives it out."""
     rerank = None if hit.rerank is None else round(hit.rerank, 4)
     return {"cosine": round(hit.dense, 4), "bm25": round(hit.lexical, 4), "rerank": rerank}
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """An answer as the command line gives it out."""
-    usage = answer.usage
-    return {
-        "question": answer.question,
-        "standalone_question": answer.standalone_question,
-        "rewriting": answer.rewritten.how if answer.rewritten else None,
-        "answer": answer.text,
-        "unsure_names": list(answer.unsure),
-        "unsupported": list(answer.unsupported),
-        "abstained": answer.abstained,
-        "confidence": round(answer.confidence, 4),
-        "language": answer.language,
-        "other_language": answer.other_language,
-        "citations": [_citation_json(citation) for citation in answer.citations],
-        "hits": [hit_json(hit) for hit in answer.hits],
-        "timings_s": dict(answer.timings_s),
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "answer_tokens": usage.answer_tokens,
-            "dropped_passages": usage.dropped_passages,
-            "trailing_passages": usage.trailing_passages,
-        },
-        "model": answer.model,
-    }
-
-
-def _citation_json(citation: Citation) -> dict[str, Any]:
-    return {
-        "marker": citation.marker,
-        "source": citation.source,
-        "page": citation.page,
-        "start": citation.start,
-        "end": citation.end,
-        "quote": citation.quote,
-        "support": citation.support,
-        "document_id": citation.document_id,
-        "chunk_id": citation.chunk_id,
-    }
 
 
 def print_hits(hits: list[Hit], *, explain: bool = False) -> None:

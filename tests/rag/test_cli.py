@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import typer
 from rich.console import Console
@@ -204,6 +205,7 @@ def test_the_json_of_ask_is_as_documented(work: Path, chat_server: ChatServer, m
     chat_server.pieces = (GATES,)
     run("ingest", "docs")
     found = run_json("ask", "Quando foi acrescentada a porta de esquecimento?", "--seed", "3", "--max-tokens", "50")
+    jsonschema.validate(found, json.loads(run("ask", "--json-schema")))
     assert found.keys() >= ANSWER_KEYS
     (citation,) = found["citations"]
     assert citation.keys() >= CITATION_KEYS
