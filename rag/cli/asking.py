@@ -146,7 +146,7 @@ def ask(
     ] = None,
     index: IndexOption = None,
     json: JsonOption = False,
-    _: Annotated[
+    _schema: Annotated[
         bool,
         typer.Option("--json-schema", is_eager=True, callback=_tell_schema, help="Print the schema of --json and end."),
     ] = False,
