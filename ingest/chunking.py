@@ -20,26 +20,34 @@ MAX_CHARACTERS_PER_TOKEN = 16
 _CELLS = " | "
 _LONGEST_ROW = 200
 
+# Another number for other rules: what was cut by older ones is not what these cut.
+CUTTING = 2
+
+# The share of the longest chunk from which a paragraph is a chunk of its own.
+_PASSAGE = 0.375
+
 _Sized = list[tuple[Span, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A sentence or a kept-whole block; `paragraph_end` when a blank line or the section's end follows."""
+    """A sentence, or a block or part of one; `paragraph_end` when a blank line or the section's end follows."""
 
     start: int
     end: int
     tokens: int
     paragraph_end: bool
+    in_block: bool
 
 
 class Chunker:
-    """Cuts documents into chunks of about equal size within each section.
+    """Cuts documents into chunks along what their authors kept together.
 
-    Sections (the text under one heading) are never mixed unless the first is shorter than
-    `min_tokens`, such as a heading directly followed by another. Tables, lists and code stay whole
-    when they fit into `max_tokens`. Every non-blank character of a document is in exactly one chunk.
-    A chunk that begins within a table has the table's first row as the last of its titles.
+    Sections (the text under one heading) are never mixed unless the first is shorter than `min_tokens`, such as a
+    heading directly followed by another. Within one, a paragraph of a passage's worth is a chunk of its own, with the
+    few words beside it that are too little for one, and what lies between such is gathered into chunks of about equal
+    size. Tables, lists and code stay whole when they fit into `max_tokens`. Every non-blank character of a document is
+    in exactly one chunk. A chunk that begins within a table has the table's first row as the last of its titles.
     Tokens are counted sentence by sentence, without the blanks between them. A single character that is more than
     `max_tokens` is a chunk.
     """
@@ -50,11 +58,14 @@ class Chunker:
         self._counter = counter
         self._max_tokens = max_tokens
         self._min_tokens = min_tokens
+        self._passage_tokens = int(max_tokens * _PASSAGE)
 
     def __call__(self, document: Document) -> list[Chunk]:
         """Chunks of `document` in text order."""
         titles = _Titles(document)
-        spans = (span for section in self._sections(document) for span in self._pack(section))
+        spans = (
+            span for section in self._sections(document) for run in self._runs(section) for span in self._pack(run)
+        )
         return [_chunk(document, titles.at(span.start), span) for span in spans]
 
     def _sections(self, document: Document) -> Iterator[list[_Unit]]:
@@ -82,7 +93,7 @@ class Chunker:
             return []
         following = [*(span.start for span, _ in sized[1:]), end]
         return [
-            _Unit(span.start, span.end, size, _breaks(text, span.end, after, end))
+            _Unit(span.start, span.end, size, _breaks(text, span.end, after, end), _within(document.blocks, span.start))
             for (span, size), after in zip(sized, following, strict=True)
         ]
 
@@ -103,6 +114,46 @@ class Chunker:
                 piece = trimmed(text, window.start + part.start, window.start + part.end)
                 if piece is not None:
                     yield piece
+
+    def _runs(self, section: Sequence[_Unit]) -> Iterator[list[_Unit]]:
+        """What is cut apart from the rest of its section: a paragraph that is long enough, or what lies between such.
+
+        Of the latter, less than `min_tokens` joins what follows, and less than a passage's worth or at the end what
+        precedes, where that still fits into a chunk.
+        """
+        runs: list[list[_Unit]] = []
+        waiting: list[_Unit] = []
+        for is_passage, found in self._gathered(section):
+            run, waiting = [*waiting, *found], []
+            size = _tokens(run)
+            if not is_passage and size < self._min_tokens:
+                waiting = run
+            elif not is_passage and size < self._passage_tokens and self._fits(runs, size):
+                runs[-1] += run
+            else:
+                runs.append(run)
+        if self._fits(runs, _tokens(waiting)):
+            runs[-1] += waiting
+        elif waiting:
+            runs.append(waiting)
+        yield from runs
+
+    def _gathered(self, section: Sequence[_Unit]) -> Iterator[tuple[bool, list[_Unit]]]:
+        """Each paragraph of a passage's worth, and together what lies between two of them, with whether it is such."""
+        between: list[_Unit] = []
+        for paragraph in _paragraphs(section):
+            if _tokens(paragraph) < self._passage_tokens or any(unit.in_block for unit in paragraph):
+                between += paragraph
+                continue
+            if between:
+                yield False, between
+                between = []
+            yield True, paragraph
+        if between:
+            yield False, between
+
+    def _fits(self, runs: Sequence[list[_Unit]], size: int) -> bool:
+        return bool(runs) and _tokens(runs[-1]) + size <= self._max_tokens
 
     def _pack(self, units: Sequence[_Unit]) -> Iterator[Span]:
         """Chunks of about `total / ceil(total / max_tokens)` tokens, ended at a paragraph when one is near."""
@@ -195,6 +246,17 @@ def _chunk(document: Document, titles: tuple[str, ...], span: Span) -> Chunk:
     )
 
 
+def _paragraphs(units: Sequence[_Unit]) -> Iterator[list[_Unit]]:
+    paragraph: list[_Unit] = []
+    for unit in units:
+        paragraph.append(unit)
+        if unit.paragraph_end:
+            yield paragraph
+            paragraph = []
+    if paragraph:
+        yield paragraph
+
+
 def _tokens(units: Sequence[_Unit]) -> int:
     return sum(unit.tokens for unit in units)
 
@@ -232,6 +294,11 @@ def _windows(text: str, span: Span, size: int) -> Iterator[Span]:
         yield Span(at, end)
         at = end
     yield Span(at, span.end)
+
+
+def _within(blocks: Sequence[Span], offset: int) -> bool:
+    index = bisect_right(blocks, offset, key=lambda block: block.start) - 1
+    return index >= 0 and offset < blocks[index].end
 
 
 def _breaks(text: str, end: int, following: int, section_end: int) -> bool:

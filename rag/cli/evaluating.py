@@ -161,8 +161,13 @@ def _retrieval(fuente: Fuente, opened: Opened, sample: Sample, records: Path | N
             seed=sample.seed,
             progress=progress,
             records=records,
-            settings=fuente.answer_settings(),
+            settings={**fuente.answer_settings(), **_named_reranker(fuente)},
         )
+
+
+def _named_reranker(fuente: Fuente) -> dict[str, str]:
+    named = fuente.config.models.reranker
+    return {"reranker": named} if named else {}
 
 
 def _answers(fuente: Fuente, opened: Opened, sample: Sample) -> Report:

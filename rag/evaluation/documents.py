@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ingest.chunking import CUTTING
 from ingest.sentences import trimmed
 from ingest.types import Document, Span
 from rag.compose import Fuente
@@ -19,7 +20,7 @@ def over_documents(fuente: Fuente, question_set: QuestionSet, folder: Path) -> H
     answers, as for retrieval alone, every paragraph is a document and each of its chunks is a hit.
     """
     documents, places = whole_documents(question_set)
-    moved = moved_to(fuente, folder / key_of(fuente.identity(), "documents", documents))
+    moved = moved_to(fuente, folder / key_of(fuente.identity(), f"documents {CUTTING}", documents))
     write_kept(moved.config.index, moved.writer, documents)
     paragraphs = {paragraph.id: paragraph for paragraph in question_set.paragraphs}
     golds: Golds = {

@@ -1,10 +1,10 @@
 """Runs a system over a question set and reports how it did."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
 
 from rag.evaluation.questions import Question, QuestionSet, sampled
@@ -36,6 +36,9 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the numbers of questions done and to do."""
 
 _SEARCHES_AT_ONCE = 32
+# Batches grow while they take less than the first, in seconds, and shrink above the second: what is slow, such as a
+# second stage that asks a generator, shows its progress and loses little when it is interrupted.
+_QUICK_S, _SLOW_S = 1.0, 4.0
 _Record = TypeVar("_Record", AnswerRecord, RankingRecord, SignalRecord)
 _Asked = TypeVar("_Asked", Answered, Ranked)
 
@@ -52,11 +55,11 @@ def evaluate_retrieval(
 ) -> Report:
     """How well `search` finds the paragraph of each answerable question among all paragraphs of the set.
 
-    `search` gets up to 32 questions and returns, for each, ids, best first; what holds the answer has the id of
-    the question's paragraph. `limit` draws that many questions of the set by `seed`; the impossible ones among
-    them are then left out. With `records`, questions done there are not searched again; `settings` name what
-    must not change in between, such as the model. Interrupted by Ctrl-C it reports on the questions done, with
-    `"interrupted": true`.
+    `search` gets up to 32 questions, fewer where it is slow, and returns, for each, ids, best first; what holds the
+    answer has the id of the question's paragraph. `limit` draws that many questions of the set by `seed`; the
+    impossible ones among them are then left out. With `records`, questions done there are not searched again;
+    `settings` name what must not change in between, such as the model. Interrupted by Ctrl-C it reports on the
+    questions done, with `"interrupted": true`.
 
     Raises: ValueError for a search that returns another number of rankings, EvaluationRecordsError for
     records of another evaluation.
@@ -64,9 +67,9 @@ def evaluate_retrieval(
     questions = [question for question in sampled(question_set.questions, limit, seed) if not question.impossible]
 
     def ask(batch: Sequence[Question]) -> list[RankingRecord]:
-        start = time.perf_counter()
+        start = perf_counter()
         rankings = search(batch)
-        seconds = (time.perf_counter() - start) / len(batch)
+        seconds = (perf_counter() - start) / len(batch)
         if len(rankings) != len(batch):
             raise ValueError(f"the search returned {len(rankings)} rankings for {len(batch)} questions")
         return [RankingRecord(tuple(ranking), seconds) for ranking in rankings]
@@ -177,19 +180,28 @@ def _asked(
     known = {question.id for question, _ in done}
     open_questions = [question for question in questions if question.id not in known]
     try:
-        for start in range(0, len(open_questions), batch_size):
+        at, size = 0, 1
+        while at < len(open_questions):
             if progress:
                 progress(len(done), len(questions))
-            batch = open_questions[start : start + batch_size]
+            start, batch = perf_counter(), open_questions[at : at + size]
             for question, record in zip(batch, ask(batch), strict=True):
                 if file:
                     file.append(question.id, asdict(record))
                 done.append((question, record))
+            at += size
+            size = _next_size(size, perf_counter() - start, batch_size)
         if progress:
             progress(len(done), len(questions))
     except KeyboardInterrupt:
         return done, True
     return done, False
+
+
+def _next_size(size: int, seconds: float, most: int) -> int:
+    if seconds < _QUICK_S:
+        return min(2 * size, most)
+    return max(size // 2, 1) if seconds > _SLOW_S else size
 
 
 def _revived(

@@ -100,10 +100,11 @@ def documents(draw: st.DrawFn) -> Document:
 
 @pytest.mark.parametrize("counter", COUNTERS.values(), ids=COUNTERS)
 @settings(deadline=None)
-@given(given_document=documents(), max_tokens=st.integers(3, 30), min_tokens=st.integers(0, 2))
+@given(given_document=documents(), max_tokens=st.integers(3, 30), data=st.data())
 def test_chunks_are_exact_cover_everything_once_and_keep_to_the_limit(
-    counter: TokenCounter, given_document: Document, max_tokens: int, min_tokens: int
+    counter: TokenCounter, given_document: Document, max_tokens: int, data: st.DataObject
 ) -> None:
+    min_tokens = data.draw(st.integers(0, max_tokens - 1))
     chunker = Chunker(counter, max_tokens=max_tokens, min_tokens=min_tokens)
     chunks = chunker(given_document)
     assert_exact_and_covering(chunks, given_document)
@@ -129,6 +130,41 @@ def test_chunks_of_one_section_are_about_equal() -> None:
 def test_a_chunk_ends_at_a_paragraph_that_is_near() -> None:
     text = f"{prose(40)}\n\n{prose(60, 100)}"
     assert chunks_of(document(text))[0].text == prose(40)
+
+
+def test_a_paragraph_of_a_passages_worth_shares_its_chunk_with_no_other() -> None:
+    paragraphs = [prose(20, 0), prose(30, 20), prose(20, 50), prose(60, 70), prose(20, 130)]
+    texts = [chunk.text for chunk in chunks_of(document("\n\n".join(paragraphs)))]
+    halves = [prose(30, 70), prose(30, 73)]
+    assert texts == [*paragraphs[:3], *halves, paragraphs[4]]
+
+
+def test_short_paragraphs_are_gathered_between_long_ones() -> None:
+    short = [prose(10, number) for number in (1, 2, 3)]
+    text = "\n\n".join([prose(20, 10), *short, prose(30, 50)])
+    assert [chunk.text for chunk in chunks_of(document(text))] == [prose(20, 10), "\n\n".join(short), prose(30, 50)]
+
+
+def test_a_few_words_join_the_paragraph_behind_them_or_at_the_end_the_one_before() -> None:
+    text = f"Título\n\n{prose(40, 10)}\n\nPara acabar:\n\n{prose(30, 50)}\n\nFin de todo."
+    assert [chunk.text for chunk in chunks_of(document(text))] == [
+        f"Título\n\n{prose(40, 10)}",
+        f"Para acabar:\n\n{prose(30, 50)}\n\nFin de todo.",
+    ]
+
+
+def test_a_few_words_at_the_end_do_not_divide_a_paragraph() -> None:
+    text = f"{prose(50)}\n\nFin de todo."
+    assert [chunk.text for chunk in chunks_of(document(text))] == [prose(50), "Fin de todo."]
+
+
+def test_a_list_stays_with_what_it_belongs_to() -> None:
+    listed = "\n".join(f"- punto {number} de la lista" for number in range(4))
+    text = f"{prose(40)}\n\nHay cuatro puntos, que son estos, uno por uno:\n\n{listed}\n\n{prose(20, 50)}"
+    start = text.index(listed)
+    chunks = chunks_of(document(text, blocks=[Span(start, start + len(listed))]))
+    assert [chunk.text[:10] for chunk in chunks] == ["W W W W W ", "Hay cuatro", "W W W W W "]
+    assert chunks[1].text.endswith(listed)
 
 
 def test_sections_are_not_mixed_and_short_ones_join_the_next() -> None:

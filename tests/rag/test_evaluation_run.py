@@ -113,14 +113,29 @@ def test_retrieval_searches_in_batches_and_tells_its_progress() -> None:
         sizes.append(len(questions))
         return find(questions)
 
-    evaluate_retrieval(city_set(count=60), search, progress=lambda done, total: seen.append((done, total)))
-    assert sizes == [32, 13]
-    assert seen == [(0, 45), (32, 45), (45, 45)]
+    evaluate_retrieval(city_set(count=100), search, progress=lambda done, total: seen.append((done, total)))
+    assert sizes == [1, 2, 4, 8, 16, 32, 12]
+    assert seen == [(done, 75) for done in (0, 1, 3, 7, 15, 31, 63, 75)]
+
+
+def test_slow_searches_are_done_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that progress shows, and an interruption costs little. After the first ten, a question takes 3 s."""
+    clock, sizes = [0.0], []
+    find = search_with(lambda n: n)
+
+    def search(questions: Sequence[Question]) -> list[list[str]]:
+        clock[0] += 3.0 * (len(questions) if sum(sizes) >= 10 else 0)
+        sizes.append(len(questions))
+        return find(questions)
+
+    monkeypatch.setattr("rag.evaluation.run.perf_counter", lambda: clock[0])
+    evaluate_retrieval(city_set(count=100), search)
+    assert sizes == [1, 2, 4, 8, 16, 8, 4, 2, *[1] * 30]
 
 
 def test_a_search_with_too_few_rankings_is_an_error() -> None:
-    with pytest.raises(ValueError, match="1 rankings for 30 questions"):
-        evaluate_retrieval(city_set(), lambda questions: [["p1"]])
+    with pytest.raises(ValueError, match="0 rankings for 1 questions"):
+        evaluate_retrieval(city_set(), lambda questions: [])
 
 
 def test_a_perfect_system_scores_one_everywhere() -> None:
