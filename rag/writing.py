@@ -95,6 +95,8 @@ class Writer:
             return prompt.answer
         if piece is None or piece.log_likelihood < _SURE or _ENDS_QUOTATION.search(self.words):
             return prompt.answer
+        if prompt.hits[piece.text].language != self._language:  # the answer would be written in two languages
+            return prompt.answer
         return prompt.asking(phrases(self._language).with_words.format(words=self.words))
 
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:

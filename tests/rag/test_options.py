@@ -186,6 +186,12 @@ class TestWordsFirst:
         assert answerer(generator, hits).answer(QUESTION).words == "Augustin» Fresnel"
         assert generator.prompts[-1][-1].content.endswith(QUESTION)
 
+    def test_words_of_another_language_are_not_told_to_the_model(self) -> None:
+        hits = hits_of(document("Augustin Fresnel built it.", language="en"), DOCUMENT)
+        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
+        assert answerer(generator, hits).answer(QUESTION).words == "Augustin Fresnel"
+        assert generator.prompts[-1][-1].content.endswith(QUESTION)
+
     def test_without_memory_to_look_for_them_the_answer_is_written_all_the_same(self) -> None:
         generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
 
