@@ -11,7 +11,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 _TAGS = frozenset(
-    ("a", "bdi", "blockquote", "code", "details", "div", "h1", "h2", "li", "mark", "ol", "p", "span", "summary", "ul")
+    (
+        "a",
+        "bdi",
+        "blockquote",
+        "code",
+        "details",
+        "div",
+        "h1",
+        "h2",
+        "li",
+        "mark",
+        "ol",
+        "p",
+        "span",
+        "strong",
+        "summary",
+        "ul",
+    )
 )
 # Values made of these characters can neither end an attribute nor name an address outside the page.
 _ATTRIBUTES = {

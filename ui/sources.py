@@ -23,7 +23,10 @@ DocumentOf = Callable[[str], Document | None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A citation with the text around its quote: `before + quote + after` stands in the document."""
+    """A citation with the text around its quote: `before + quote + after` stands in the document.
+
+    `words` are the fewest of the quote that answer; "" where they stand elsewhere.
+    """
 
     marker: str
     path: str
@@ -33,21 +36,30 @@ class Source:
     quote: str
     after: str
     support: float
+    words: str = ""
 
 
 def sources_of(answer: Answer, document_of: DocumentOf) -> tuple[Source, ...]:
     """The sources of an answer in the order of their markers."""
     headings = {hit.chunk.id: hit.chunk.headings for hit in answer.hits}
     return tuple(
-        _source(citation, headings.get(citation.chunk_id, ()), document_of(citation.document_id))
+        _source(citation, headings.get(citation.chunk_id, ()), document_of(citation.document_id), answer.words)
         for citation in answer.citations
     )
 
 
-def _source(citation: Citation, headings: tuple[str, ...], document: Document | None) -> Source:
+def _source(citation: Citation, headings: tuple[str, ...], document: Document | None, words: str) -> Source:
     before, after = ("", "") if document is None else around(document.text, citation.start, citation.end)
     return Source(
-        citation.marker, citation.source, citation.page, headings, before, citation.quote, after, citation.support
+        marker=citation.marker,
+        path=citation.source,
+        page=citation.page,
+        headings=headings,
+        before=before,
+        quote=citation.quote,
+        after=after,
+        support=citation.support,
+        words=words if words in citation.quote else "",
     )
 
 
@@ -78,9 +90,8 @@ def _card(source: Source, identifier: str, texts: Texts) -> Html:
     whole = flowing(source.before + source.quote + source.after, source.path)
     start, end = len(source.before), len(source.before) + len(source.quote)
     # The anchor is inside: a browser that goes there opens the card by itself.
-    passage = tag(
-        "blockquote", whole[:start], tag("mark", whole[start:end]), whole[end:], class_="fu-passage", id=identifier
-    )
+    quote = _quote(whole[start:end], flowing(source.words, source.path))
+    passage = tag("blockquote", whole[:start], quote, whole[end:], class_="fu-passage", id=identifier)
     support = texts.support.format(percent=round(100 * source.support))
     return tag(
         "details",
@@ -88,12 +99,18 @@ def _card(source: Source, identifier: str, texts: Texts) -> Html:
             "summary",
             span("fu-number", source.marker),
             span("fu-heading", name(file_name(source.path)), span("fu-where", where)),
-            span("fu-teaser", tag("mark", " ".join(source.quote.split()))),
+            span("fu-teaser", _quote(" ".join(source.quote.split()), " ".join(source.words.split()))),
         ),
         passage,
         block("fu-foot", span("fu-support", support), name(source.path, "fu-path")),
         class_="fu-card",
     )
+
+
+def _quote(text: str, words: str) -> Html:
+    """A quote with the words that answer made stronger."""
+    before, found, after = text.partition(words) if words else (text, "", "")
+    return tag("mark", before, tag("strong", found) if found else None, after)
 
 
 def nearest_html(hits: Sequence[Hit], texts: Texts) -> Html:
