@@ -29,6 +29,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "words": answer.words,
         "sentences": [_sentence_json(sentence) for sentence in answer.sentences],
         "missing": list(answer.missing),
+        "reasoning": answer.reasoning,
         "unsure_names": list(answer.unsure),
         "unsupported": list(answer.unsupported),
         "abstained": answer.abstained,

@@ -1,7 +1,7 @@
 """A question becomes an answer whose every sentence is tied to a passage, or an honest refusal."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Event as Signal
@@ -12,16 +12,17 @@ from ingest.language import detect_language
 from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
 from rag.errors import OutOfMemoryError
+from rag.examples import examples_text
 from rag.followups import standalone
 from rag.generator import Chooser, Generator, Reader
 from rag.grounding import EncodeFunction, Grounder
-from rag.phrases import LANGUAGES, phrases
+from rag.phrases import LANGUAGES, Example, phrases
 from rag.probe import Probe
 from rag.prompt import Prompt, build_prompt
 from rag.question_parts import Part, parts_of
 from rag.search import Search
 from rag.stopwatch import Stopwatch
-from rag.types import Answer, Event, Finished, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
+from rag.types import Answer, Event, Finished, Message, Options, Retrieved, Rewritten, Sampling, TextDelta, Usage
 from rag.unmentioned import unmentioned
 from rag.verification import VerifiedText, without_markers
 from rag.writing import Manner, Writer, other_language
@@ -47,7 +48,9 @@ class Answerer:
         probe: Probe | None = None,
         prompt_tokens: int = 3000,
         language: str = "auto",
+        examples: Mapping[str, tuple[Example, ...]] | None = None,
     ) -> None:
+        """`examples` are answers that the model is shown, by language."""
         self.retriever = retriever
         self.generator = generator
         self.encode = encode
@@ -57,6 +60,7 @@ class Answerer:
         self.probe = probe
         self.prompt_tokens = prompt_tokens
         self.language = language
+        self.examples = examples or {}
 
     def answer(
         self,
@@ -121,7 +125,7 @@ class Answerer:
         chosen = language or self.language
         if chosen == "auto":
             chosen = detect_language(question, candidates=LANGUAGES)
-        return Manner(sampling or self.sampling, options or self.options, chosen)
+        return Manner(sampling or self.sampling, options or self.options, chosen, self.examples.get(chosen, ()))
 
 
 class _Run:
@@ -142,6 +146,7 @@ class _Run:
         self._history = history
         self._rewritten: Rewritten | None = None
         self._search = search
+        self._manner = manner
         self._sampling = manner.sampling
         self._options = manner.options
         self._language = manner.language
@@ -224,6 +229,11 @@ class _Run:
             self._missing += names
             yield TextDelta(verified.note(words.missing_name.format(names=", ".join(names))))
 
+    def _thinking(self) -> Sequence[str]:
+        """What is said besides the question to have the model think."""
+        words = phrases(self._language)
+        return (words.reason, words.conclude) if self._options.reasoning else ()
+
     def _confidence(self, signals: Signals | None) -> float:
         return self._answerer.calibration.confidence(signals) if signals else 0.0
 
@@ -259,7 +269,9 @@ class _Run:
                 prompt = replace(fewer, dropped=prompt.hits[kept:] + prompt.dropped, trailing=prompt.trailing)
 
     def _prompt(self, hits: Sequence[Hit]) -> Prompt:
+        beside = "\n".join((*examples_text(self._manner.examples, self._language), *self._thinking()))
         room = self._generator.context_tokens - self._sampling.max_tokens
+        room -= self._generator.count_tokens([Message("user", beside)]) if beside else 0
         return build_prompt(
             self._asked,
             hits,
@@ -309,6 +321,7 @@ class _Run:
             refusal=(self._writer.refusal if hits else "nothing_found") if abstained else None,
             sampling=self._sampling,
             options=self._options,
+            reasoning=self._writer.reasoning,
         )
 
 

@@ -33,6 +33,7 @@ from rag.confidence import (
 )
 from rag.config import Config, load_config
 from rag.errors import ConfigurationError
+from rag.examples import load_examples
 from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
 from rag.model_loading import load_cross_encoder, load_embedder, load_generator, prompt_counter, server_generator
@@ -148,6 +149,7 @@ class Fuente:
             probe=probe,
             prompt_tokens=section.prompt_tokens,
             language=self.config.language,
+            examples=load_examples(section.examples),
         )
 
     def packing(self, question: str, hits: Sequence[Hit]) -> Packing:

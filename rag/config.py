@@ -19,7 +19,7 @@ from pydantic_settings import (
 
 from models.fetch import WHEELS_VARIABLE
 from rag.errors import ConfigurationError
-from rag.types import Options, Sampling
+from rag.types import MOST_CANDIDATES, Options, Sampling
 
 _PREFIX = "FUENTE_"
 _FILE_VARIABLE = "FUENTE_CONFIG"
@@ -141,6 +141,12 @@ class GenerationConfig(_Section):
     """full: sentences; short: the fewest words of a passage that answer, word for word."""
     words_first: bool = True
     """Look for the bare words that answer before writing sentences: better answers, the first word a little later."""
+    examples: str = ""
+    """Examples of answers that the model is shown: neutral for those of Fuente, or a TOML file; empty for none."""
+    reasoning: bool = False
+    """Whether the model first thinks step by step, apart from the answer, in up to half of max_tokens."""
+    candidates: int = Field(default=1, ge=1, le=MOST_CANDIDATES)
+    """How many replies are written, of which the one that the passages support best is shown."""
     caution: float = Field(default=0.5, ge=0, le=1)
     """From 0, bold, to 1: the confidence under which Fuente says that the documents do not hold the answer."""
     unsupported: Literal["remove", "flag"] = "remove"

@@ -24,6 +24,9 @@ class Phrases:
     `unsure` follows an answer some of whose names its sources, in another language, do not write that way, and
     `unsupported` one with sentences that no passage supports. `only_part` asks for one part of a question;
     `missing_part` and `missing_name` tell what of a question the documents do not tell.
+
+    `reason` asks for thoughts before the answer and `conclude` for the answer after them. `shown` introduces examples
+    of answers, each as `shown_example`, and `your_turn` comes back to the question.
     """
 
     instructions: str
@@ -42,6 +45,11 @@ class Phrases:
     only_part: str
     missing_part: str
     missing_name: str
+    reason: str
+    conclude: str
+    shown: str
+    shown_example: str
+    your_turn: str
 
 
 _PHRASES = {
@@ -89,6 +97,14 @@ _PHRASES = {
         only_part="Responde solo a esta parte: {part}",
         missing_part="No encuentro en tus documentos esta parte: {parts}",
         missing_name="No encuentro en tus documentos nada sobre: {names}.",
+        reason=(
+            "Antes de responder, piensa paso a paso, en pocas frases: qué pide la pregunta, qué pasajes sirven y qué"
+            " dicen. No escribas todavía la respuesta."
+        ),
+        conclude="Ahora escribe solo la respuesta a la pregunta, sin repetir lo que has pensado.",
+        shown="Así se responde a otras preguntas, con otros pasajes:",
+        shown_example="Pasaje: {passage}\nPregunta: {question}\nRespuesta: {answer}",
+        your_turn="Ahora responde de esa forma a la pregunta de arriba, con los pasajes de arriba.",
     ),
     "pt": Phrases(
         instructions=(
@@ -134,6 +150,14 @@ _PHRASES = {
         only_part="Responda apenas a esta parte: {part}",
         missing_part="Não encontro nos seus documentos esta parte: {parts}",
         missing_name="Não encontro nos seus documentos nada sobre: {names}.",
+        reason=(
+            "Antes de responder, pense passo a passo, em poucas frases: o que a pergunta pede, que trechos servem e o"
+            " que dizem. Ainda não escreva a resposta."
+        ),
+        conclude="Agora escreva somente a resposta à pergunta, sem repetir o que pensou.",
+        shown="É assim que se responde a outras perguntas, com outros trechos:",
+        shown_example="Trecho: {passage}\nPergunta: {question}\nResposta: {answer}",
+        your_turn="Agora responda dessa forma à pergunta acima, com os trechos acima.",
     ),
     "en": Phrases(
         instructions=(
@@ -179,6 +203,14 @@ _PHRASES = {
         only_part="Answer only this part: {part}",
         missing_part="I cannot find this part in your documents: {parts}",
         missing_name="I cannot find anything in your documents about: {names}.",
+        reason=(
+            "Before you answer, think step by step, in a few sentences: what the question asks for, which passages"
+            " help and what they say. Do not write the answer yet."
+        ),
+        conclude="Now write only the answer to the question, without repeating what you thought.",
+        shown="This is how other questions are answered, from other passages:",
+        shown_example="Passage: {passage}\nQuestion: {question}\nAnswer: {answer}",
+        your_turn="Now answer the question above in that way, from the passages above.",
     ),
 }
 LANGUAGES = tuple(_PHRASES)

@@ -36,10 +36,10 @@ class Prompt:
     asked: str = ""
     language: str = ""
 
-    def asking(self, request: str) -> tuple[Message, ...]:
-        """The messages of the answer with one more request behind the question."""
+    def asking(self, *requests: str) -> tuple[Message, ...]:
+        """The messages of the answer with more requests behind the question."""
         *before, last = self.answer
-        return (*before, Message(last.role, f"{last.content}\n{request}"))
+        return (*before, Message(last.role, "\n".join((last.content, *requests))))
 
     def showing(self, question: str) -> "Prompt":
         """The same passages behind the same mark, with another question: all that differs comes after them."""

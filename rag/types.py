@@ -53,6 +53,9 @@ class Sampling:
             raise ValueError("stop has an empty text, which every reply begins with; leave it out")
 
 
+MOST_CANDIDATES = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a question is answered, beyond how tokens are drawn.
@@ -61,7 +64,10 @@ class Options:
     confidence below which nothing is answered: 0 is bold. A sentence that no passage supports is removed or flagged,
     as `unsupported` says. Passages that score more than `passage_margin` standard deviations below the best stay out
     of the prompt; in a corpus of few passages, where a deviation tells little, it takes more of them. With
-    `words_first` a generator that can looks for the bare words that answer before it writes sentences about them.
+    `words_first` a generator that can looks for the bare words that answer before it writes sentences about them. With
+    `reasoning` it first thinks step by step, apart from the answer. Of `candidates` replies, drawn with seeds one
+    apart, the one whose sentences the passages support best is the answer; at temperature 0 all are the same, so one
+    is written.
 
     Raises: ValueError for a value out of range.
     """
@@ -71,6 +77,8 @@ class Options:
     unsupported: Literal["remove", "flag"] = "remove"
     passage_margin: float = math.inf
     words_first: bool = True
+    reasoning: bool = False
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         for name, known in (("style", ("full", "short")), ("unsupported", ("remove", "flag"))):
@@ -80,6 +88,10 @@ class Options:
             raise ValueError(f"caution={self.caution} must lie in [0, 1]; 0 is bold and 1 refuses everything")
         if not self.passage_margin >= 0.0:
             raise ValueError(f"passage_margin={self.passage_margin} must be at least 0; infinity keeps every passage")
+        if not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise ValueError(
+                f"candidates={self.candidates} must lie in [1, {MOST_CANDIDATES}]; 1 writes a single reply"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,8 @@ class Answer:
     fewest words of a passage that answer, word for word; "" where they were not looked for or not found. `missing` are
     parts of the question, or what it names, that the documents do not tell; the last line of `text` then says so.
     `refusal` is why it abstained: nothing was found, the confidence was below the caution asked for, the model found no
-    answer in the passages, or no passage supports what it wrote.
+    answer in the passages, or no passage supports what it wrote. `reasoning` is what the model thought before it wrote,
+    where that was asked for; nothing of it is verified.
     """
 
     question: str
@@ -180,6 +193,7 @@ class Answer:
     refusal: Refusal | None = None
     sampling: Sampling = Sampling()
     options: Options = Options()
+    reasoning: str = ""
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
@@ -214,6 +228,13 @@ class Retrieved:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Event: a piece of what the model thinks before it writes; it is no part of the answer and not verified."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """Event: the sentence being written so far; not verified yet, and replaced by the next event."""
 
@@ -234,4 +255,4 @@ class Finished:
     answer: Answer
 
 
-Event = Rewritten | Retrieved | Draft | TextDelta | Finished
+Event = Rewritten | Retrieved | Reasoning | Draft | TextDelta | Finished

@@ -1,5 +1,6 @@
 """What a model writes becomes sentences that passages carry, each with the markers of its sources."""
 
+import copy
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -25,6 +26,7 @@ class VerifiedText:
     """The verified part of an answer and its citations; sentences that no passage carries are left out or flagged.
 
     `supported` counts the sentences and pieces that passages carry, also those that were said before and are left out.
+    `support` is that of the sentences on average, in [0, 1]; one that is left out or flagged has none.
     """
 
     def __init__(self, grounder: Grounder, language: str, page_at: PageAt, *, flag_unsupported: bool = False) -> None:
@@ -33,6 +35,8 @@ class VerifiedText:
         self.unsure: list[str] = []
         self.unsupported: list[str] = []
         self.supported = 0
+        self._judged = 0
+        self._strength = 0.0
         self._flag_unsupported = flag_unsupported
         self._grounder = grounder
         self._language = language
@@ -49,7 +53,7 @@ class VerifiedText:
         if content in self._said:
             self.supported += 1
             return ""
-        mark = self._mark(content) if _WORD.search(content) else ""
+        mark = self._judge(content) if _WORD.search(content) else ""
         if not mark:
             self._line_ended |= ends_line
             return ""
@@ -72,6 +76,30 @@ class VerifiedText:
         self._said.add(words)
         self.text += added
         return added
+
+    @property
+    def support(self) -> float:
+        """Of the sentences on average, also of those that are left out, which have none."""
+        return self._strength / self._judged if self._judged else 0.0
+
+    def fork(self) -> "VerifiedText":
+        """Another that goes on from here."""
+        twin = copy.copy(self)
+        twin.citations, twin.unsure = [*self.citations], [*self.unsure]
+        twin.unsupported, twin._said = [*self.unsupported], {*self._said}
+        return twin
+
+    def adopt(self, twin: "VerifiedText") -> str:
+        """Becomes what a fork has become; what that adds to the text."""
+        added = twin.text[len(self.text) :]
+        vars(self).update(vars(twin))
+        return added
+
+    def _judge(self, content: str) -> str:
+        mark = self._mark(content)
+        self._judged += 1
+        self._strength += max((one.support for one in self.citations if f"[{one.marker}]" in mark), default=0.0)
+        return mark
 
     def note(self, text: str) -> str:
         """What a remark of ours, on a line of its own, adds to the text."""

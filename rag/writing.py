@@ -2,20 +2,25 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event as Signal
 
 from ingest.language import detect_language
 from ingest.types import Span
 from rag.errors import OutOfMemoryError
+from rag.examples import examples_text
 from rag.generator import Extractor, Generator
-from rag.phrases import LANGUAGES, NO_ANSWER, phrases
+from rag.phrases import LANGUAGES, NO_ANSWER, Example, phrases
 from rag.prompt import Prompt
 from rag.spans import Piece, standing_in
 from rag.stopwatch import Stopwatch
-from rag.types import Draft, Event, Message, Options, Refusal, Sampling, TextDelta
+from rag.types import Draft, Event, Message, Options, Reasoning, Refusal, Sampling, TextDelta
 from rag.verification import VerifiedText, sentences_of, without_markers
+
+Asking = Callable[..., tuple[Message, ...]]
+"""The messages of an answer, with requests behind the question."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +39,7 @@ class Manner:
     sampling: Sampling
     options: Options
     language: str
+    examples: tuple[Example, ...] = ()
 
 
 class Writer:
@@ -46,14 +52,21 @@ class Writer:
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
         self.words = ""
+        self._thoughts: list[str] = []
         self.refusal: Refusal = "low_confidence"
         self._generator = generator
         self._sampling = manner.sampling
         self._options = manner.options
+        self._examples = manner.examples
         self._language = manner.language
         self._watch = watch
         self._cancel = cancel
         self._begun_in_another_language = False
+
+    @property
+    def reasoning(self) -> str:
+        """What it thought before it wrote."""
+        return "\n\n".join(filter(None, self._thoughts))
 
     def write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """What of a reply the passages carry, in the style asked for."""
@@ -84,32 +97,71 @@ class Writer:
             self.words = texts[piece.text][piece.start : piece.end]
         return piece
 
-    def _request(self, prompt: Prompt) -> tuple[Message, ...]:
-        """The messages of the answer, with the words that answer where the model is sure of them."""
+    def _hint(self, prompt: Prompt) -> list[str]:
+        """What tells the words that answer, where the model is sure of them."""
         if not (self._options.words_first and isinstance(self._generator, Extractor)):
-            return prompt.answer
+            return []
         try:
             piece = self._extracted(self._generator, prompt)
         except OutOfMemoryError as error:
             _log.warning("%s. Writing without having looked for the words", error)
-            return prompt.answer
+            return []
         if piece is None or piece.log_likelihood < _SURE or _ENDS_QUOTATION.search(self.words):
-            return prompt.answer
+            return []
         if prompt.hits[piece.text].language != self._language:  # the answer would be written in two languages
-            return prompt.answer
-        return prompt.asking(phrases(self._language).with_words.format(words=self.words))
+            return []
+        return [phrases(self._language).with_words.format(words=self.words)]
 
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
-        """Verified sentences with their markers; a reply that begins in another language is asked for once more."""
-        self._begun_in_another_language = False
-        yield from self._reply(self._request(prompt), verified, first=True)
-        if self._begun_in_another_language:
-            yield from self._reply(prompt.asking(phrases(self._language).in_this_language), verified, first=False)
+        """Verified sentences with their markers, of the best supported of the replies that are written."""
+        requests = [*examples_text(self._examples, self._language), *self._hint(prompt)]
+        asking, sampling = prompt.asking, self._sampling
+        if self._options.reasoning:
+            thought = prompt.asking(phrases(self._language).reason)
+            # Thoughts and answer share the tokens of a reply.
+            half = max(1, sampling.max_tokens // 2)
+            yield from self._think(thought, replace(sampling, max_tokens=half))
+            sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens - half))
+            asking = partial(_concluding, thought, self._thoughts[-1], phrases(self._language).conclude)
+        count = self._options.candidates if sampling.temperature > 0 else 1
+        if count == 1:
+            yield from self._candidate(asking, requests, verified, sampling)
+            return
+        forks = [verified.fork() for _ in range(count)]
+        for number, fork in enumerate(forks):
+            for event in self._candidate(asking, requests, fork, _drawn_anew(sampling, number)):
+                if isinstance(event, Draft):
+                    yield event
+        added = verified.adopt(max(forks, key=lambda fork: fork.support))
+        if added:
+            yield TextDelta(added)
 
-    def _reply(self, messages: Sequence[Message], verified: VerifiedText, *, first: bool) -> Iterator[Event]:
+    def _think(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Event]:
+        """Thoughts before the answer."""
+        thoughts = ""
+        with self._watch.stage("reason"):
+            for piece in self._generator.stream(messages, sampling, cancel=self._cancel):
+                self.pieces += 1
+                thoughts += piece
+                yield Reasoning(piece)
+        self._thoughts.append(thoughts.strip())
+
+    def _candidate(
+        self, asking: Asking, requests: Sequence[str], verified: VerifiedText, sampling: Sampling
+    ) -> Iterator[Event]:
+        """One reply; when it begins in another language it is asked for once more."""
+        self._begun_in_another_language = False
+        yield from self._reply(asking(*requests), verified, sampling, first=True)
+        if self._begun_in_another_language:
+            messages = asking(*requests, phrases(self._language).in_this_language)
+            yield from self._reply(messages, verified, sampling, first=False)
+
+    def _reply(
+        self, messages: Sequence[Message], verified: VerifiedText, sampling: Sampling, *, first: bool
+    ) -> Iterator[Event]:
         """What of a reply is verified; a sentence that no passage carries is left out."""
         buffer, before = "", verified.text
-        for piece in self._generator.stream(messages, self._sampling, cancel=self._cancel):
+        for piece in self._generator.stream(messages, sampling, cancel=self._cancel):
             self._watch.mark("first_token")
             self.pieces += 1
             buffer += piece
@@ -144,6 +196,16 @@ class Writer:
 
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
+
+
+def _concluding(thought: Sequence[Message], reasoning: str, conclude: str, *requests: str) -> tuple[Message, ...]:
+    """The messages of an answer after the thoughts about it."""
+    last = Message("user", "\n".join((conclude, *requests)))
+    return (*thought, Message("assistant", reasoning), last)
+
+
+def _drawn_anew(sampling: Sampling, number: int) -> Sampling:
+    return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + number)
 
 
 def other_language(text: str, language: str) -> str | None:

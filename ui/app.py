@@ -4,6 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from rag import Config
+from rag.types import MOST_CANDIDATES
 from ui import chat, documents, evaluation, state
 from ui.library import Library
 from ui.problems import EXPECTED, problem
@@ -112,6 +114,21 @@ def _answer_settings(library: Library, texts: Texts) -> None:
         format="%.1f",
         key="temperature",
         help=texts.temperature_help,
+    )
+    with st.popover(texts.more_settings, icon=":material/more_horiz:"):
+        _rare_settings(config, texts)
+
+
+def _rare_settings(config: Config, texts: Texts) -> None:
+    """What few people need, out of the way of the others."""
+    st.toggle(texts.reasoning, value=config.generation.reasoning, key="reasoning", help=texts.reasoning_help)
+    st.slider(
+        texts.candidates,
+        min_value=1,
+        max_value=MOST_CANDIDATES,
+        value=config.generation.candidates,
+        key="candidates",
+        help=texts.candidates_help,
     )
     st.number_input(texts.seed, min_value=0, value=config.generation.seed, step=1, key="seed", help=texts.seed_help)
 

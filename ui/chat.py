@@ -147,6 +147,7 @@ def _reply_html(turn: AnswerJob, texts: Texts) -> Html:
     anchors = {source.marker: anchor(turn.number, i) for i, source in enumerate(turn.reply.sources)}
     return join(
         (
+            _reasoning_html(answer.reasoning, texts),
             block("fu-answer", *_marked(answer.text, anchors), **_lang(answer)),
             notice(texts.stopped) if turn.stopped else None,
             _unsure_html(answer),
@@ -187,7 +188,14 @@ def _unfinished_html(turn: AnswerJob, texts: Texts) -> Html:
     if turn.stopped:
         return join((written, notice(texts.stopped))) if turn.text else notice(texts.stopped_early)
     status = block("fu-status", span("fu-pulse"), _stage(turn, texts), role="status")
-    return join((written if turn.text or draft else None, status))
+    return join((_reasoning_html(turn.reasoning, texts), written if turn.text or draft else None, status))
+
+
+def _reasoning_html(reasoning: str, texts: Texts) -> Html | None:
+    """What the model thought before it wrote, folded away: it is no part of the answer."""
+    if not reasoning.strip():
+        return None
+    return tag("details", tag("summary", texts.thoughts), block("fu-thoughts", reasoning), class_="fu-reasoning")
 
 
 def _stage(turn: AnswerJob, texts: Texts) -> str:
@@ -198,6 +206,7 @@ def _stage(turn: AnswerJob, texts: Texts) -> str:
         "waiting": texts.stage_waiting,
         "loading": texts.stage_loading,
         "searching": texts.stage_searching,
+        "thinking": texts.stage_thinking,
         "writing": texts.stage_writing,
     }[turn.stage]
 

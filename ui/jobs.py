@@ -16,7 +16,7 @@ from index.types import Failure, SyncProgress, SyncReport
 from rag import Answer, Conversation, Options, Sampling
 from rag.evaluation.building import Built
 from rag.evaluation.curves import Curves
-from rag.types import Draft, Finished, Retrieved, Rewritten, TextDelta
+from rag.types import Draft, Finished, Reasoning, Retrieved, Rewritten, TextDelta
 from rag.types import Event as AnswerEvent
 from ui.problems import EXPECTED
 from ui.sources import DocumentOf, Source, sources_of
@@ -88,10 +88,11 @@ class AnswerJob(Job):
         self.question = question
         self.settings = settings
         self.cancel = Event()
-        self.stage: Literal["waiting", "loading", "searching", "reading", "writing"] = "waiting"
+        self.stage: Literal["waiting", "loading", "searching", "reading", "thinking", "writing"] = "waiting"
         self.passages = 0
         self.text = ""
         self.draft = ""
+        self.reasoning = ""
         self.reply: Reply | None = None
         self.rewritten: Rewritten | None = None
 
@@ -111,6 +112,8 @@ class AnswerJob(Job):
                 self.rewritten = event
             case Retrieved(hits):
                 self.stage, self.passages = "reading", len(hits)
+            case Reasoning(text):
+                self.stage, self.reasoning = "thinking", self.reasoning + text
             case Draft(text):
                 self.stage, self.draft = "writing", text
             case TextDelta(text):

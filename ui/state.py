@@ -73,7 +73,13 @@ def settings(config: Config, generator: str) -> Settings:
     state, generation = st.session_state, config.generation
     sampling = replace(generation.sampling(), temperature=state["temperature"], seed=state["seed"])
     style: Literal["full", "short"] = "short" if state["short_answers"] else "full"
-    options = replace(generation.options(), caution=state["caution"], style=style)
+    options = replace(
+        generation.options(),
+        caution=state["caution"],
+        style=style,
+        reasoning=state["reasoning"],
+        candidates=state["candidates"],
+    )
     return Settings(
         generator=state.get("generator") or generator,
         language=state["answer_language"],

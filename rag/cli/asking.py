@@ -16,12 +16,15 @@ from rag.answer_json import answer_json, answer_schema, hit_json
 from rag.cli.explaining import explanation_json, print_explanation, print_packing
 from rag.cli.library import index_state, prepare_missing
 from rag.cli.options import (
+    CandidatesOption,
     CautionOption,
     DiversityOption,
+    ExamplesOption,
     IndexOption,
     JsonOption,
     PassagesOption,
     PerSourceOption,
+    ReasoningOption,
     StyleOption,
     app,
     configured,
@@ -40,7 +43,7 @@ from rag.cli.scope import Scope, filter_of, scoped
 from rag.compose import Fuente
 from rag.conversation import Conversation
 from rag.packing import Packing
-from rag.types import Answer, Finished, Retrieved, Rewritten, TextDelta
+from rag.types import Answer, Finished, Reasoning, Retrieved, Rewritten, TextDelta
 
 # Each is answered by one of the sample documents, in its language.
 _DEMO_QUESTIONS = (
@@ -144,6 +147,9 @@ def ask(
     unsupported: Annotated[
         str | None, typer.Option(help="remove or flag: what becomes of a sentence that no passage supports.")
     ] = None,
+    examples: ExamplesOption = None,
+    reasoning: ReasoningOption = None,
+    candidates: CandidatesOption = None,
     index: IndexOption = None,
     json: JsonOption = False,
     _schema: Annotated[
@@ -165,6 +171,9 @@ def ask(
             "caution": caution,
             "style": style,
             "unsupported": unsupported,
+            "examples": examples,
+            "reasoning": reasoning,
+            "candidates": candidates,
         },
     )
     _, infos = index_state(fuente)
@@ -265,6 +274,9 @@ def _stream(
                 notes.print(Text(f"understood ({event.how}): {plain(event.question)}", style="dim"))
             elif isinstance(event, Retrieved):
                 status.update(f"reading {len(event.hits)} passages")
+            elif isinstance(event, Reasoning) and show:
+                status.stop()
+                notes.print(Text(plain(event.text), style="dim"), end="")
             elif isinstance(event, TextDelta) and show:
                 status.stop()
                 sys.stdout.write(plain(event.text))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rag.compose import Fuente
+from rag.types import MOST_CANDIDATES
 
 app = typer.Typer(
     name="fuente",
@@ -34,6 +35,19 @@ CautionOption = Annotated[
 ]
 StyleOption = Annotated[
     str | None, typer.Option(help="full writes sentences, short gives the fewest words of a passage that answer.")
+]
+
+
+ExamplesOption = Annotated[
+    str | None, typer.Option(help="Show the model examples of answers: neutral, or a TOML file of yours.")
+]
+ReasoningOption = Annotated[
+    bool | None,
+    typer.Option("--reasoning/--no-reasoning", help="Have the model think step by step first."),
+]
+CandidatesOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_CANDIDATES, help="Write so many answers and show the one that is supported best."),
 ]
 
 

@@ -9,7 +9,7 @@ from index.errors import IndexMismatchError
 from models.errors import NotPreparedError
 from rag import Conversation
 from rag.conversation import Turn
-from rag.types import Finished, Rewritten
+from rag.types import Finished, Reasoning, Rewritten
 from tests.ui.fakes import QUOTE, FakeFuente, answer, events, finish, hit, html, page
 from ui.texts import TEXTS
 
@@ -51,6 +51,15 @@ def test_an_answer_has_linked_markers_and_highlighted_sources(fuente, monkeypatc
     for part in ("moon.txt", "p. 3 · Moon › Matter", "Support 90%", "confidence 87%", "1.2 s", "All passages (1)"):
         assert part in shown
     assert "score 1.50 · meaning 0.81 · words 7.25" in shown
+
+
+def test_what_the_model_thought_is_folded_away_above_the_answer(fuente, monkeypatch):
+    found, *rest = events(answer(reasoning="The second passage tells."))
+    fuente.answerer.events = [found, Reasoning("The second "), Reasoning("passage tells."), *rest]
+    shown = html(_asked(fuente, monkeypatch))
+    folded = f'<details class="fu-reasoning"><summary>{EN.thoughts}</summary>'
+    assert folded in shown
+    assert shown.index("The second passage tells.") < shown.index(QUOTE)
 
 
 def test_what_is_being_written_is_shown_and_can_be_stopped(fuente, monkeypatch):
@@ -127,6 +136,8 @@ def test_the_settings_reach_the_answerer(fuente, monkeypatch):
     app.slider(key="passages").set_value(9)
     app.slider(key="caution").set_value(0.8)
     app.toggle(key="short_answers").set_value(True)
+    app.toggle(key="reasoning").set_value(True)
+    app.slider(key="candidates").set_value(3)
     app.number_input(key="seed").set_value(5).run()
     app.chat_input[0].set_value("What?").run()
     finish(app)
@@ -134,6 +145,7 @@ def test_the_settings_reach_the_answerer(fuente, monkeypatch):
     assert (call["language"], call["k"]) == ("pt", 9)
     assert (call["sampling"].temperature, call["sampling"].seed) == (0.7, 5)
     assert (call["options"].caution, call["options"].style) == (0.8, "short")
+    assert (call["options"].reasoning, call["options"].candidates) == (True, 3)
 
 
 def test_settings_and_conversation_outlive_a_change_of_language(fuente, monkeypatch):

@@ -23,6 +23,11 @@ class Texts:
     passages_help: str
     model: str
     model_help: str
+    more_settings: str
+    reasoning: str
+    reasoning_help: str
+    candidates: str
+    candidates_help: str
     seed: str
     seed_help: str
     privacy: str
@@ -53,6 +58,8 @@ class Texts:
     stage_searching: str
     stage_reading_one: str
     stage_reading_many: str
+    stage_thinking: str
+    thoughts: str
     stage_writing: str
     wrong_language: str
     stopped: str
