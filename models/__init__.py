@@ -12,7 +12,7 @@ from models.loading import (
     load_cross_encoder,
     load_sentence_transformer,
 )
-from models.planning import MemoryPlan, ModelShape, Room, plan_memory, shape_of
+from models.planning import EVERYTHING_FITS, MemoryPlan, ModelShape, Room, plan_memory, shape_of
 from models.prepare import is_prepared, prepare, verify
 from models.progress import Progress
 from models.resolve import ResolvedModel, resolve
@@ -20,6 +20,7 @@ from models.revision import revision_of
 
 __all__ = [
     "CATALOG",
+    "EVERYTHING_FITS",
     "DeferredEmbedder",
     "DevicePlan",
     "DimensionError",

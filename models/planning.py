@@ -13,6 +13,8 @@ from models.errors import ConversionError
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 FEWEST_TOKENS = 1024
 """A shorter context holds no passage besides its instructions."""
+EVERYTHING_FITS = "everything fits"
+"""The reason of a plan that leaves nothing out."""
 # Prompts are run in pieces of so many tokens.
 _PIECE_TOKENS = 512
 # Texts of a batch times the longest, in tokens.
@@ -77,6 +79,11 @@ class MemoryPlan:
     free_bytes: int | None
     fits: bool | None
     reason: str
+
+    def told(self) -> str:
+        """The plan in words."""
+        copies = ", with quantised copies" if self.quantised else ""
+        return f"{self.device}, {self.dtype}{copies}, a context of {self.context_tokens} tokens: {self.reason}"
 
 
 def memory_of(
@@ -182,6 +189,6 @@ def _plan(room: Room, dtype: str, tokens: int, memory: Memory, longest: int, qua
         reasons.append(f"the context is cut from {longest} tokens")
     if quantised and not memory.copies:
         reasons.append("no room for quantised copies" if room.device == "cpu" else "quantised copies are for a CPU")
-    reason = "; ".join(reasons) or "everything fits"
+    reason = "; ".join(reasons) or EVERYTHING_FITS
     fits = None if room.free_bytes is None else True
     return MemoryPlan(room.device, dtype, tokens, bool(memory.copies), memory, room.free_bytes, fits, reason)

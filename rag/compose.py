@@ -36,7 +36,14 @@ from rag.errors import ConfigurationError
 from rag.examples import load_examples
 from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
-from rag.model_loading import load_cross_encoder, load_embedder, load_generator, prompt_counter, server_generator
+from rag.model_loading import (
+    load_cross_encoder,
+    load_embedder,
+    load_generator,
+    plan_memory,
+    prompt_counter,
+    server_generator,
+)
 from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
 from rag.probe import Probe
@@ -114,7 +121,7 @@ class Fuente:
         """The local model, or the server when one is configured."""
         if self.config.server.url:
             return server_generator(self.config.server)
-        return load_generator(self.config.models, self.config.models.generator, lambda _: None)
+        return self._local_generator(lambda _: None)
 
     def load_generator(self, progress: Callable[[models.Progress], None]) -> None:
         """Loads the generator unless it is loaded; `progress` is told of what has to be done first, once.
@@ -122,7 +129,37 @@ class Fuente:
         Raises: ModelError.
         """
         if "generator" not in self.__dict__ and not self.config.server.url:
-            self.generator = load_generator(self.config.models, self.config.models.generator, progress)
+            self.generator = self._local_generator(progress)
+
+    def memory_plan(self) -> models.MemoryPlan:
+        """How the models are run so that an answer fits into the memory that is free now.
+
+        Raises: ModelError for a model that is not on this machine, or does not tell its sizes.
+        """
+        section = self.config.generation
+        context = section.prompt_tokens + section.max_tokens
+        return plan_memory(self.config.models, context, local=not self.config.server.url)
+
+    @cached_property
+    def _memory_at_start(self) -> models.MemoryPlan | None:
+        """The plan before anything is loaded, told where it had to leave something out; None where none can be made."""
+        try:
+            plan = self.memory_plan()
+        except models.ModelError:
+            return None
+        if plan.reason != models.EVERYTHING_FITS:
+            _log.warning("memory: %s", plan.told())
+        return plan
+
+    def _local_generator(self, progress: Callable[[models.Progress], None]) -> Generator:
+        return load_generator(self.config.models, self.config.models.generator, progress, self._memory_at_start)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        """Most tokens of a prompt: those asked for, or fewer where memory has no room for them."""
+        section = self.config.generation
+        plan = None if self.config.server.url else self._memory_at_start
+        return min(section.prompt_tokens, plan.context_tokens - section.max_tokens) if plan else section.prompt_tokens
 
     @cached_property
     def answerer(self) -> Answerer:
@@ -131,6 +168,7 @@ class Fuente:
 
     def answerer_over(self, retriever: Search) -> Answerer:
         """Answers from the passages of any search. All models are loaded, so that the first answer need not wait."""
+        prompt_tokens = self._prompt_tokens  # before anything takes the memory that it counts
         self.embedder.load()
         section = self.config.generation
         probe = None if self.config.server.url else Probe.of(self.generator.name)
@@ -147,7 +185,7 @@ class Fuente:
                 otherwise=PROBED if probe else UNCALIBRATED,
             ),
             probe=probe,
-            prompt_tokens=section.prompt_tokens,
+            prompt_tokens=prompt_tokens,
             language=self.config.language,
             examples=load_examples(section.examples),
         )
@@ -161,7 +199,7 @@ class Fuente:
         count_tokens, context = self._prompt_counter
         wanted = self.config.language
         language = detect_language(question, candidates=LANGUAGES) if wanted == "auto" else wanted
-        budget = min(section.prompt_tokens, context - section.max_tokens)
+        budget = min(self._prompt_tokens, context - section.max_tokens)
         margin = section.passage_margin / weight_of_deviations(self.retriever.corpus_size)
         return packing(question, hits, language, max_tokens=budget, count_tokens=count_tokens, margin=margin)
 

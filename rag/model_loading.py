@@ -37,8 +37,24 @@ def load_embedder(section: ModelsConfig) -> Embedder:
     )
 
 
-def load_generator(section: ModelsConfig, name: str, progress: Report) -> Generator:
-    """A causal model on this machine; `progress` is told of what has to be done first, once.
+def plan_memory(section: ModelsConfig, context_tokens: int, *, local: bool) -> models.MemoryPlan:
+    """How embedder and, when it is a local one, generator are run so that they fit into what is free now.
+
+    Raises: ModelError for a model that is not on this machine, or does not tell its sizes.
+    """
+    return models.plan_memory(
+        _shape(section, section.generator) if local else None,
+        _shape(section, section.embedder),
+        models.rooms(section.device, section.dtype),
+        context_tokens=context_tokens,
+        quantised=section.quantisation == "auto",
+    )
+
+
+def load_generator(
+    section: ModelsConfig, name: str, progress: Report, memory: models.MemoryPlan | None = None
+) -> Generator:
+    """A causal model on this machine, run as planned; `progress` is told of what has to be done first, once.
 
     Raises: ModelError.
     """
@@ -46,13 +62,16 @@ def load_generator(section: ModelsConfig, name: str, progress: Report) -> Genera
     from rag.transformers_generator import TransformersGenerator
 
     resolved = resolved_model(section, name, progress)
-    plan = models.plan_device(section.device, section.dtype, role="generator")
+    device, dtype = (memory.device, memory.dtype) if memory else (section.device, section.dtype)
+    plan = models.plan_device(device, dtype, role="generator")
     model, tokenizer = models.load_causal_lm(resolved, plan)
     if section.adapter and name == section.generator:
         model = models.merge_adapter(model, section.adapter)
         # Another model by now: what was calibrated or read from the published one says nothing of it.
         name = f"{name}+{models.adapter_revision(section.adapter)}"
-    elif section.quantisation == "auto":  # a quantised copy is of the model as it was published
+    elif section.quantisation == "auto" and (
+        memory is None or memory.quantised
+    ):  # a quantised copy is of the model as it was published
         _add_quantised(model, resolved, section, progress)
     return TransformersGenerator(model, tokenizer, name=name)
 
@@ -94,6 +113,13 @@ def resolved_model(section: ModelsConfig, name: str, progress: Report | None = N
     Raises: ModelError.
     """
     return models.resolve(name, section.cache, allow_network=section.network, progress=progress)
+
+
+def _shape(section: ModelsConfig, name: str) -> models.ModelShape:
+    folder = resolved_model(section, name).folder
+    if folder is None:
+        raise models.ModelError(f"{name} was not fetched yet")
+    return models.shape_of(folder, name)
 
 
 def _add_quantised(model: Any, resolved: models.ResolvedModel, section: ModelsConfig, progress: Report) -> None:

@@ -113,37 +113,18 @@ def _choices(fuente: Fuente) -> dict[str, Any]:
 
 def _memory(fuente: Fuente) -> dict[str, Any]:
     """What one answer takes at most, and whether that fits; only what is prepared is known."""
-    section, generation = fuente.config.models, fuente.config.generation
     try:
-        embedder = _shape(fuente, section.embedder)
-        generator = None if fuente.config.server.url else _shape(fuente, section.generator)
+        plan = fuente.memory_plan()
     except models.ModelError as error:
         return {"plan": f"not known yet: {error}"}
-    plan = models.plan_memory(
-        generator,
-        embedder,
-        models.rooms(section.device, section.dtype),
-        context_tokens=generation.prompt_tokens + generation.max_tokens,
-        quantised=section.quantisation == "auto",
-    )
     taken = {name: size(value) for name, value in asdict(plan.memory).items() if value}
     free = size(plan.free_bytes) if plan.free_bytes is not None else "unknown"
     fits = {True: "fits", False: "does not fit", None: "may fit"}[plan.fits]
-    quantised = ", with quantised copies" if plan.quantised else ""
     return {
-        "plan": f"{plan.device}, {plan.dtype}{quantised}, a context of {plan.context_tokens} tokens: {plan.reason}",
+        "plan": plan.told(),
         "needed": f"{size(plan.memory.total)} of {free} free: {fits}",
         **taken,
     }
-
-
-def _shape(fuente: Fuente, name: str) -> models.ModelShape:
-    """Raises: ModelError for a model that is not on this machine, or does not tell its sizes."""
-    section = fuente.config.models
-    folder = models.resolve(name, section.cache, allow_network=section.network).folder
-    if folder is None:
-        raise models.ModelError(f"{name} was not fetched yet")
-    return models.shape_of(folder, name)
 
 
 def _model_states(fuente: Fuente) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import models
 from index.errors import IndexDamagedError, IndexMismatchError, IndexNotFoundError
 from index.settings import SearchSettings
 from ingest.errors import UnreadableFileError
 from models import ModelError
+from models.planning import memory_of
 from rag.compose import Fuente, named_path
 from rag.errors import ConfigurationError
 from rag.server_generator import ServerGenerator
@@ -111,6 +113,59 @@ def test_it_is_told_why_weights_are_not_quantised(
     assert isinstance(Fuente.configured(models=names).generator, TransformersGenerator)
     assert "used as they are: 0.1 GB of memory are free" in caplog.text
     assert not (tmp_path / "cache").exists()
+
+
+class TestMemory:
+    """What is free is a fake; the models are tiny, so that all but their runtime is next to nothing."""
+
+    def started(self, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, free: int | None) -> Fuente:
+        monkeypatch.setattr("models.rooms", lambda *_: [models.Room("cpu", free, ("float32", "bfloat16"))])
+        write("a.txt", "Las redes aprenden pesos.")
+        fuente = configured(tiny_models)
+        fuente.ingest(["a.txt"])
+        return fuente
+
+    def needed(self, fuente: Fuente, dtype: str, tokens: int) -> int:
+        shapes = [models.shape_of(Path(name), name) for name in
+                  (fuente.config.models.generator, fuente.config.models.embedder)]  # fmt: skip
+        return memory_of(*shapes, dtype, tokens).total
+
+    def dtype(self, fuente: Fuente) -> str:
+        generator = fuente.generator
+        assert isinstance(generator, TransformersGenerator)
+        return str(generator._model.dtype)
+
+    def test_with_room_nothing_is_said(
+        self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fuente = self.started(tiny_models, monkeypatch, 64 * 2**30)
+        assert fuente.answerer.prompt_tokens == 2048 - fuente.config.generation.max_tokens  # all that the model takes
+        assert self.dtype(fuente) == "torch.float32"
+        assert "memory" not in caplog.text
+
+    def test_numbers_of_less_memory_are_used_where_the_others_do_not_fit(
+        self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fuente = self.started(tiny_models, monkeypatch, None)
+        free = self.needed(fuente, "bfloat16", 2048)
+        fuente = self.started(tiny_models, monkeypatch, free)
+        assert self.dtype(fuente) == "torch.bfloat16"
+        assert "float32 does not fit" in caplog.text
+
+    def test_the_prompt_is_shortened_where_the_context_does_not_fit(
+        self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fuente = self.started(tiny_models, monkeypatch, None)
+        fuente = self.started(tiny_models, monkeypatch, self.needed(fuente, "bfloat16", 1024))
+        assert fuente.answerer.prompt_tokens == 1024 - fuente.config.generation.max_tokens
+        assert "the context is cut from 2048 tokens" in caplog.text
+
+    def test_where_nothing_fits_it_is_said_and_tried(
+        self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fuente = self.started(tiny_models, monkeypatch, 1)
+        assert self.dtype(fuente) == "torch.bfloat16"
+        assert "choose a smaller generator, or a server" in caplog.text
 
 
 def test_an_index_follows_its_files(fuente: Fuente) -> None:
