@@ -23,6 +23,10 @@ _PRESENT = re.compile(
     r"(?i:\w{1,8}[ae]n?)\s(?!d[aeo]s?\b|del\b)"
     r"(?:\d|(?:a|al|ao|com|con|e|el|em|en|la|las|lo|los|na|nas|no|nos|o|os|por|um|uma|un|una|varios|varias)\b)"
 )
+# How neither Spanish nor Portuguese spells its verbs, and foreign names often are: Goethe, Kafka, Newcastle, Stone.
+_FOREIGN = re.compile(
+    r"[kw]|[^aeiouclndsxáéíóúâêôãõ\W]h|tz|([bdfgjmptvz])\1|\As[^aeiouáéíóúâêôãõ\W]|\A(?:dh|pf|ts)", re.IGNORECASE
+)
 
 
 def names(text: str, accented: str) -> Iterator[re.Match[str]]:
@@ -47,7 +51,9 @@ def opening_words(text: str, accented: str) -> Iterator[re.Match[str]]:
     for word in _TOKEN.finditer(text):
         if not word[0][0].isupper() or _is_code(word[0]) or not _opens(text, word.start()):
             continue
-        if not is_ordinary(accented[slice(*word.span())]) and not _PRESENT.match(accented, word.start()):
+        if is_ordinary(accented[slice(*word.span())]):
+            continue
+        if not _PRESENT.match(accented, word.start()) or _FOREIGN.search(word[0]):
             yield word
 
 

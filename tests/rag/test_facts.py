@@ -41,6 +41,9 @@ def unknown(sentence: str, language: str, evidence: str, of: str) -> list[str]:
         ("Desde 1990-95.", "es", "1990 a 1995", "es"),
         ("Dos libros dos autores", "pt", "livros", "pt"),
         ("Habló once veces.", "es", "11 times", "en"),
+        ("Deshace el nudo.", "es", "Se desata el nudo", "es"),
+        ("Adhiere a un tratado.", "es", "Firma un tratado", "es"),
+        ("Passa em um rio.", "pt", "Atravessa um rio", "pt"),
         ("He spoke once.", "en", "nothing", "en"),
         ("El 90 % de los 12 300 soldados.", "es", "12,300 soldiers, 90 percent", "en"),
         ("A las 10:30.", "es", "at 10:30", "en"),
@@ -100,6 +103,10 @@ def test_what_the_evidence_tells_in_its_own_way_is_known(sentence: str, language
         ("Lo decidió el papa Juan XXIII.", "es", "El papa Juan Pablo II", "es", ["Juan XXIII"]),
         ("Los europeos llegaron en abril.", "es", "Europeans arrived in March 1500", "en", ["abril"]),
         ("The Germans won.", "en", "Ganaron los franceses.", "es", ["Germans"]),
+        ("Goethe en 1808 lo publicó.", "es", "En 1808 se publicó.", "es", ["Goethe"]),
+        ("Kafka no lo terminó.", "es", "No lo terminó.", "es", ["Kafka"]),
+        ("Beethoven em 1808 a tocou.", "pt", "Foi tocada em 1808.", "pt", ["Beethoven"]),
+        ("Newcastle lo reemplazó.", "es", "Lo reemplazó otro.", "es", ["Newcastle"]),
     ],
 )
 def test_what_the_evidence_does_not_tell_is_reported_as_it_is_written(
