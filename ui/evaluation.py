@@ -1,10 +1,12 @@
 """The evaluation page: how often search finds the right passage, measured on questions whose answer is known."""
 
 import json
+from collections.abc import Sequence
 
 import streamlit as st
 
 from rag.evaluation.curves import FUSED, RERANKED, Curves
+from rag.evaluation.questions import Question
 from ui import state
 from ui.charts import channels_chart, latency_chart, recall_chart
 from ui.documents import pace_html
@@ -44,7 +46,8 @@ def page() -> None:
     if isinstance(job, MeasureJob) and job.curves is not None:
         _results(job.curves, texts)
     elif isinstance(job, QuestionsJob) and job.built is not None:
-        show(notice(texts.eval_written.format(number=job.built.answerable + job.built.unanswerable, file=job.file)))
+        show(notice(texts.eval_written.format(number=len(job.questions), file=job.file)))
+        show(_written(job.questions, texts))
 
 
 def _choice(library: Library, texts: Texts, *, ready: bool) -> None:
@@ -65,6 +68,16 @@ def _choice(library: Library, texts: Texts, *, ready: bool) -> None:
             _begin(library.write_questions(count))
     with st.expander(texts.eval_upload, icon=":material/upload_file:", expanded=not sets and not ready):
         _upload(library, texts)
+
+
+def _written(questions: Sequence[Question], texts: Texts) -> Html:
+    """What the model wrote, for a first look: each question with its answer."""
+    return tag("ol", *(_asked(question, texts) for question in questions), class_="fu-asked")
+
+
+def _asked(question: Question, texts: Texts) -> Html:
+    answer = question.answers[0] if question.answers else texts.eval_unanswerable
+    return tag("li", tag("bdi", question.text), span("fu-small", answer))
 
 
 def _upload(library: Library, texts: Texts) -> None:

@@ -16,6 +16,7 @@ from index.types import Failure, SyncProgress, SyncReport
 from rag import Answer, Conversation, Options, Sampling
 from rag.evaluation.building import Built
 from rag.evaluation.curves import Curves
+from rag.evaluation.questions import Question
 from rag.types import Draft, Finished, Reasoning, Retrieved, Rewritten, TextDelta
 from rag.types import Event as AnswerEvent
 from ui.problems import EXPECTED
@@ -218,9 +219,10 @@ class MeasureJob(PacedJob):
 
 
 class QuestionsJob(PacedJob):
-    """The writing of a question set into a file; `built` says how many questions it has."""
+    """The writing of a question set into `file`; `built` says how many `questions` it has."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.file = file
+        self.file = ""
         self.built: Built | None = None
+        self.questions: Sequence[Question] = ()

@@ -16,6 +16,7 @@ from rag.compose import questions_folder
 from rag.evaluation.building import QuestionWriter
 from rag.evaluation.curves import curves
 from rag.evaluation.opening import open_set
+from rag.evaluation.own import read_own
 from ui.explain import Reasons
 from ui.jobs import AnswerJob, IngestJob, Job, MeasureJob, QuestionsJob, Settings
 from ui.uploads import is_upload, uploads_folder
@@ -162,19 +163,25 @@ class Library:
         return job
 
     def write_questions(self, count: int) -> QuestionsJob:
-        """The job that has the model write questions about the documents; answers wait until it is done."""
-        file = self.questions_folder / f"{datetime.now():%Y-%m-%d %H-%M-%S}.json"
-        job = QuestionsJob(str(file))
+        """The job that has the model write questions about the documents; answers wait until it is done.
+
+        What was stopped before is gone on with.
+        """
+        job = QuestionsJob()
 
         def work() -> None:
-            job.advance(SyncProgress("open", 0, 0, file.name))
+            job.advance(SyncProgress("open", 0, 0))
             with self._answering:
                 _, index = self._answerer(self.generator)
-                file.parent.mkdir(parents=True, exist_ok=True)
+                folder = self.questions_folder
+                folder.mkdir(parents=True, exist_ok=True)
                 writer = QuestionWriter(index, self._fuente.generator, seed=_SEED)
+                file = writer.unfinished(folder) or folder / f"{datetime.now():%Y-%m-%d %H-%M-%S}.json"
+                job.file = str(file)
                 job.built = writer.build(
                     file, count, progress=lambda done, total: job.advance(SyncProgress("write", done, total))
                 )
+                job.questions = read_own(file).question_set.questions
 
         job.start(work)
         return job

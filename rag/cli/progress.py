@@ -110,7 +110,7 @@ class _Meter:
     def _move(self, now: float, label: str, done: int, total: int, unit: str) -> None:
         begun, first = self._started.setdefault(label, (now, done))
         rate = (done - first) / (now - begun) if now > begun else 0.0
-        speed = f"{rate:.1f} {unit}/s".replace(" /", "/") if rate > 0 else ""
+        speed = _speed(rate, unit) if rate > 0 else ""
         if not self._bar.disable:
             self._draw(label, done, total, speed)
         elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
@@ -122,3 +122,8 @@ class _Meter:
         if label not in self._tasks:
             self._tasks[label] = self._bar.add_task(label, total=None, rate="")
         self._bar.update(self._tasks[label], completed=done, total=total or None, rate=speed)
+
+
+def _speed(rate: float, unit: str) -> str:
+    """Where one takes longer than some seconds, how long it takes."""
+    return f"{rate:.1f} {unit}/s".replace(" /", "/") if rate >= 0.2 else f"{1 / rate:.0f} s each"

@@ -17,7 +17,7 @@ from ingest.types import Span
 from rag.evaluation.checks import Asked, agrees, problem, supported
 from rag.evaluation.drafts import Draft, write_drafts
 from rag.evaluation.entities import answer_spans
-from rag.evaluation.errors import EvaluationDataError
+from rag.evaluation.errors import EvaluationDataError, EvaluationRecordsError
 from rag.evaluation.gold import Gold
 from rag.evaluation.passages import SourcePassage, source_passages
 from rag.evaluation.records import RecordFile
@@ -45,6 +45,8 @@ _SHORT = Sampling(temperature=0.0, max_tokens=40, seed=0, stop=("\n",))
 # A draft as JSON, or under "left_out" why there is none, for each try.
 _Record = dict[str, Any]
 _LEFT_OUT = "left_out"
+_KIND = "question drafts"
+_PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ class QuestionWriter:
         if path.exists():
             mend = "Give another name, or remove the file"
             raise EvaluationDataError(path, "", "it exists, and somebody may have reviewed it", mend)
-        part = path.with_name(path.name + ".part")
+        part = path.with_name(path.name + _PART)
         unanswerable = int(count * _UNANSWERABLE)
         report = progress or _silent
-        with RecordFile(part, "question drafts", self._about()) as file:
+        with RecordFile(part, _KIND, self._about()) as file:
             kept = self._answerable(file, count - unanswerable, lambda done: report(done, count))
             swapped = self._swapped(file, kept, unanswerable, lambda done: report(len(kept) + done, count))
             left_out = Counter(fault for record in file.done.values() for fault in record.get(_LEFT_OUT, ()))
@@ -91,6 +93,19 @@ class QuestionWriter:
         write_drafts(path, [*kept, *swapped], {"generator": self._generator.name, "seed": self._seed})
         part.unlink()
         return Built(len(kept), len(swapped), sum(draft.hard for draft in kept), left_out)
+
+    def unfinished(self, folder: Path) -> Path | None:
+        """Of the files in `folder` the newest that an interrupted run left unfinished and `build` would go on with."""
+        parts = sorted(folder.glob(f"*.json{_PART}"), key=lambda part: part.stat().st_mtime_ns, reverse=True)
+        return next((part.with_name(part.stem) for part in parts if self._is_mine(part)), None)
+
+    def _is_mine(self, part: Path) -> bool:
+        """Whether these documents are asked about there, by this generator."""
+        try:
+            with RecordFile(part, _KIND, self._about()):
+                return True
+        except EvaluationRecordsError:
+            return False
 
     def _about(self) -> _Record:
         documents = "".join(sorted({info.document_id for info in self._index.sources()}))

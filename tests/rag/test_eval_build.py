@@ -308,6 +308,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(fuente: Fuente) -> None:
     assert not any(LIGHT in text for text in going_on.asked)
 
 
+def test_what_may_be_gone_on_with_is_found(fuente: Fuente, tmp_path: Path) -> None:
+    writer, folder = QuestionWriter(fuente.index, Examiner(), seed=0), tmp_path / "sets"
+    assert writer.unfinished(folder) is None
+    for seed in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            QuestionWriter(fuente.index, Examiner(stop_after=3), seed=seed).build(folder / f"{seed}.json", 6)
+    assert writer.unfinished(folder) == folder / "0.json"  # the newer one is of another seed
+    writer.build(folder / "0.json", 6)
+    assert writer.unfinished(folder) is None
+
+
 def test_a_part_of_another_run_is_not_gone_on_with(fuente: Fuente) -> None:
     with pytest.raises(KeyboardInterrupt):
         build(fuente, Examiner(stop_after=3))

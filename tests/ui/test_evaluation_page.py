@@ -1,7 +1,9 @@
 """The evaluation page and the reasons of an answer, over a real small application."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -9,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from rag import Fuente, load_config
 from tests.rag.conftest import tiny_models  # noqa: F401
+from tests.rag.test_eval_build import BRIDGE, CLOCK, LIGHT, Examiner
 from tests.ui.fakes import APP, finish, html
 from ui import state
 from ui.library import Library
@@ -133,6 +136,48 @@ def test_without_questions_there_is_nothing_to_measure(fuente: Fuente) -> None:
     assert EN.eval_none_yet in html(app)
     assert EN.eval_measure not in [button.label for button in app.button]
     assert EN.eval_write_begin in [button.label for button in app.button]
+
+
+@pytest.fixture
+def examined(fuente: Fuente, tmp_path: Path) -> Fuente:
+    """The application over documents that questions can be written about."""
+    for name, text in (("light", LIGHT), ("bridge", BRIDGE), ("clock", CLOCK)):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    fuente.ingest([tmp_path / f"{name}.txt" for name in ("light", "bridge", "clock")])
+    return fuente
+
+
+def test_questions_that_were_written_are_shown_and_can_be_measured(examined: Fuente) -> None:
+    vars(examined)["generator"] = Examiner()
+    app = _click(evaluation_page().run(), EN.eval_write_begin)
+    job = app.session_state["evaluation_job"]
+    job.wait(300)
+    app.run()
+    assert not app.exception
+    assert job.built.answerable == 3
+    assert len(job.questions) == job.built.answerable + job.built.unanswerable
+    answerable = next(question for question in job.questions if not question.impossible)
+    assert (answerable.text in html(app), answerable.answers[0] in html(app)) == (True, True)
+    assert app.selectbox[0].options == [Path(job.file).stem]
+
+
+def test_writing_that_was_stopped_is_gone_on_with(examined: Fuente) -> None:
+    class Stopping(Examiner):
+        def stream(self, *args: Any, **more: Any) -> Iterator[str]:
+            job.stop()
+            return super().stream(*args, **more)
+
+    library = Library(examined.config, state.open_fuente)
+    vars(examined)["generator"] = Stopping()
+    job = library.write_questions(10)
+    job.wait(300)
+    assert job.built is None
+    vars(examined)["generator"] = Examiner()
+    again = library.write_questions(10)
+    again.wait(300)
+    assert again.built is not None
+    assert again.file == job.file
+    assert library.question_sets() == [Path(job.file)]
 
 
 def test_question_sets_are_no_documents(fuente: Fuente, questions: Path, tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ EN = Texts(
     eval_count="How many questions",
     eval_write_begin="Write them",
     eval_written="{number} questions were written. Look through them before you trust the figures: {file}",
+    eval_unanswerable="not in the documents",
     eval_upload="Add a file of questions",
     eval_upload_help="A file that Fuente wrote asks your own documents. One in SQuAD format brings its own "
     "passages, and yours are left alone.",

@@ -155,6 +155,7 @@ ES = Texts(
     eval_count="Cuántas preguntas",
     eval_write_begin="Escribirlas",
     eval_written="Se escribieron {number} preguntas. Repásalas antes de fiarte de las cifras: {file}",
+    eval_unanswerable="no está en los documentos",
     eval_upload="Añadir un archivo de preguntas",
     eval_upload_help="Un archivo que escribió Fuente pregunta por tus documentos. Uno en formato SQuAD trae "
     "sus propios pasajes y no toca los tuyos.",

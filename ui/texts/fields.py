@@ -157,6 +157,7 @@ class Texts:
     eval_count: str
     eval_write_begin: str
     eval_written: str
+    eval_unanswerable: str
     eval_upload: str
     eval_upload_help: str
     eval_upload_add: str

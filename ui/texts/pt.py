@@ -154,6 +154,7 @@ PT = Texts(
     eval_count="Quantas perguntas",
     eval_write_begin="Escrevê-las",
     eval_written="Foram escritas {number} perguntas. Reveja-as antes de confiar nos números: {file}",
+    eval_unanswerable="não está nos documentos",
     eval_upload="Adicionar um arquivo de perguntas",
     eval_upload_help="Um arquivo que a Fuente escreveu pergunta aos seus documentos. Um em formato SQuAD traz "
     "as suas próprias passagens e não toca nas suas.",
