@@ -10,7 +10,7 @@ from PIL import Image
 
 from generative import FAMILIES, AnyFamily, GenerativeError, Progress, Stop, family_class, load, shipped
 from generative.family import Split
-from generative.image_data import Images, open_image, to_tensor
+from generative.image_data import Images, open_image, open_images, to_tensor
 from generative.image_family import ImageFamily
 from generative.pictures import grid
 from ui.jobs import Job
@@ -25,18 +25,27 @@ DATA: dict[str, str] = {
     "recolour": "digits",
     "sound": "tones",
 }
+# What is shown of language: the family that it is shown with, and its data.
+LANGUAGE: dict[str, tuple[str, str]] = {
+    "tokeniser": ("masked", "reina-valera"),
+    "transformer": ("transformer", "reina-valera"),
+    "masked": ("masked", "reina-valera"),
+    "translator": ("translator", "typos-es"),
+    "unified": ("unified", "digits"),
+}
 _LIVE_SAMPLES = 36
 _POINTS = 60
 
 
 def shown_families() -> list[str]:
     """The families of the laboratory, in the order in which they explain one another."""
-    return [name for name in DATA if name in FAMILIES]
+    return [*(name for name in DATA if name in FAMILIES), *LANGUAGE]
 
 
 def command(name: str) -> str:
     """What to type to train a family."""
-    return f"python -m generative train {name} --data {DATA[name]}"
+    family, data = _served(name)
+    return f"python -m generative train {family} --data {data}"
 
 
 def open_split(name: str) -> Split:
@@ -44,10 +53,19 @@ def open_split(name: str) -> Split:
     return family_class(name).open_data(DATA[name])
 
 
+def open_digits() -> Split:
+    """The images of digits."""
+    return open_images("digits")
+
+
 def open_trained(name: str) -> AnyFamily | None:
     """The family as it comes with Fuente; None where none does. Raises: CheckpointError."""
-    path = shipped(name, DATA[name])
+    path = shipped(*_served(name))
     return None if path is None else load(path, device="cpu")
+
+
+def _served(name: str) -> tuple[str, str]:
+    return LANGUAGE[name] if name in LANGUAGE else (name, DATA[name])
 
 
 def shown_images(split: Split, count: int = 50) -> Images:

@@ -7,12 +7,14 @@ from generative.family import Split
 from ui import experiments, state
 from ui.experiments import TrainJob
 from ui.laboratory_views import VIEWS, samples_view
+from ui.language_views import LANGUAGE_VIEWS
 from ui.problems import notice
 from ui.safe import Html, block, span, tag
 from ui.show import show
 from ui.sources import decimal
 from ui.texts import LABORATORY, Texts, grouped
 from ui.texts.laboratory import Explanation, LaboratoryTexts
+from ui.texts.laboratory_language import LABORATORY_LANGUAGE, LanguageTexts
 
 _REFRESH_S = 0.7
 _STEPS = (100, 4000)
@@ -26,15 +28,19 @@ def page() -> None:
     """Draws the laboratory."""
     words, texts = LABORATORY[state.interface_language()], state.texts()
     show(block("fu-page-title", tag("h1", texts.laboratory), tag("p", words.hint)))
-    names = experiments.shown_families()
+    names, of_language = experiments.shown_families(), LABORATORY_LANGUAGE[state.interface_language()]
+    explained = {**words.families, **of_language.families}
     name = st.selectbox(
         words.family,
         names,
-        format_func=lambda one: words.families[one].name,
+        format_func=lambda one: explained[one].name,
         key="lab_family",
         label_visibility="collapsed",
     )
-    _explanation(words.families[name], words)
+    _explanation(explained[name], words)
+    if name in LANGUAGE_VIEWS:
+        _language(name, words, of_language, texts)
+        return
     with_judge = name in _JUDGES
     labels = [words.samples, words.explore, words.train, *([words.anomaly] if with_judge else [])]
     chosen = st.segmented_control(
@@ -53,6 +59,17 @@ def page() -> None:
             _anomaly(family, split, words, texts)
         else:
             samples_view(name, family, split, words)
+    except GenerativeError as error:
+        show(problem_html(error, texts))
+
+
+def _language(name: str, words: LaboratoryTexts, of_language: LanguageTexts, texts: Texts) -> None:
+    try:
+        family = _trained(name)
+        if family is None:
+            show(notice(words.not_shipped.format(command=experiments.command(name))))
+        else:
+            LANGUAGE_VIEWS[name](family, of_language)
     except GenerativeError as error:
         show(problem_html(error, texts))
 

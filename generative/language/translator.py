@@ -152,6 +152,11 @@ class Translator(Family[TranslatorConfig]):
             **{f"{name}_of_dictionary": value for name, value in _figures(word_by_word, targets).items()},
         }
 
+    def encode(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Tokens (N, S) and (N, T) of pairs of texts. Raises: DataError: a text is too long."""
+        written = Pairs.encode_all(targets, self.tokeniser, self.config.target_length, begin=True)
+        return self._read(sources), written.to(self.device)
+
     def _read(self, texts: Sequence[str]) -> Tensor:
         return Pairs.encode_all(texts, self.tokeniser, self.config.source_length, begin=False).to(self.device)
 

@@ -3,7 +3,7 @@
 import json as json_format
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,9 @@ from rag.cli.rendering import notes, out, print_json
 from rag.compose import Fuente
 from rag.confidence import weight_of_deviations
 from rag.evaluation.opening import Opened, open_set
-from rag.evaluation.questions import Question, sampled
+from rag.evaluation.questions import Question, QuestionSet, sampled
+from rag.evaluation.report import table
+from rag.evaluation.run import evaluate_answers
 
 _SEARCHED_AT_ONCE = 64
 
@@ -35,13 +37,19 @@ def finetune(
     epochs: Annotated[int, typer.Option(min=1, help="How often every example is seen.")] = 2,
     batch: Annotated[int, typer.Option(min=1, help="Examples that make a step.")] = 8,
     seed: Annotated[int, typer.Option(help="Of the division, the draws and the adapter.")] = 0,
+    judge: Annotated[
+        int, typer.Option(min=0, help="Ask so many questions about the other documents before and after; 0 asks none.")
+    ] = 60,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write the examples and the held-out questions, and train nothing.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Train a LoRA adapter of the generator on half of the documents asked about; the other half is to judge it by."""
-    from rag.finetuning import AdapterSettings, held_out_copy, train_adapter
+    """Train a LoRA adapter of the generator on half of the documents asked about, and judge it by the other half.
+
+    Interrupted, the same command goes on from where it was.
+    """
+    from rag.finetuning import AdapterSettings, held_out_copy
     from rag.finetuning.adapter import require_peft
 
     settings = AdapterSettings(rank, learning_rate, epochs, batch, seed=seed)
@@ -57,14 +65,68 @@ def finetune(
     held_out_copy(questions, titles, output / "held-out.json")
     report: dict[str, Any] = {"examples": Counter(one.kind for one in examples), "output": str(output)}
     if not dry_run:
-        with count_progress("learning") as progress:
-            model, tokenizer = _model(fuente)
-            trained = train_adapter(model, tokenizer, examples, settings, output, progress=progress)
-        report["trained"] = asdict(trained)
+        try:
+            report |= _trained(fuente, opened, examples, settings, output, Judging(learnt, judge, seed))
+        except KeyboardInterrupt:
+            notes.print("interrupted; the same command goes on from here")
+            raise typer.Exit(130) from None
     if json:
         print_json(report)
     else:
         _show(report, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """By how many of the questions that were not learnt from the adapter is judged, drawn by the seed."""
+
+    learnt: Sequence[Question]
+    count: int
+    seed: int
+
+    def of(self, opened: Opened) -> QuestionSet:
+        """The questions about the other documents, over all passages."""
+        titles = {paragraph.id: paragraph.document_title for paragraph in opened.question_set.paragraphs}
+        seen = {titles[question.paragraph_id] for question in self.learnt}
+        others = (one for one in opened.question_set.questions if titles[one.paragraph_id] not in seen)
+        return replace(opened.question_set, questions=tuple(others))
+
+
+def _trained(
+    fuente: Fuente, opened: Opened, examples: Sequence[Any], settings: Any, output: Path, judging: Judging
+) -> dict[str, Any]:
+    """What was learnt, and how the generator did before and with the adapter."""
+    from rag.finetuning import train_adapter
+
+    before = _judged(fuente, opened, judging, output / "before.jsonl")
+    with count_progress("learning") as progress:
+        model, tokenizer = _model(fuente)
+        name = fuente.generator.name
+        trained = train_adapter(model, tokenizer, examples, settings, output, progress=progress, name=name)
+    section = fuente.config.models.model_copy(update={"adapter": output})
+    tuned = Fuente(fuente.config.model_copy(update={"models": section}), embedder=fuente.embedder)
+    after = _judged(tuned, opened, judging, output / "after.jsonl")
+    return {"trained": asdict(trained), "before": before, "after": after}
+
+
+def _judged(fuente: Fuente, opened: Opened, judging: Judging, records: Path) -> dict[str, Any] | None:
+    """The report of `fuente eval` on the questions that nothing was learnt from; None where none are asked."""
+    if not judging.count:
+        return None
+    harness = replace(opened.harness, fuente=fuente)
+    with count_progress(f"answering ({records.stem})") as progress:
+        report = evaluate_answers(
+            judging.of(opened),
+            harness.answering(),
+            limit=judging.count,
+            seed=judging.seed,
+            progress=progress,
+            records=records,
+            settings=fuente.answer_settings(),
+        )
+    if report["interrupted"]:
+        raise KeyboardInterrupt
+    return report
 
 
 def _division(opened: Opened, limit: int | None, seed: int) -> tuple[list[Question], set[str]]:
@@ -140,5 +202,8 @@ def _show(report: dict[str, Any], output: Path) -> None:
             **trained
         )
     )
-    out.print(f"before: fuente eval run {output / 'held-out.json'}")
-    out.print(f"after:  FUENTE_MODELS__ADAPTER={output} fuente eval run {output / 'held-out.json'}")
+    for label in ("before", "after"):
+        if report[label] is not None:
+            out.print(label)
+            out.print(table(report[label]))
+    out.print(f"to use it: FUENTE_MODELS__ADAPTER={output}")

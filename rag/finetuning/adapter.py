@@ -6,7 +6,7 @@ Only the reply's tokens are learnt, and the end of the turn behind them. What Lo
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from models.quiet import quiet_peft
 from rag.chat_tokens import ChatTokens
 from rag.evaluation.errors import ExtraMissingError
 from rag.finetuning.examples import Example
+from rag.finetuning.kept import KeptTraining, about_training
+
+KEPT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,37 @@ def train_adapter(
     folder: Path,
     *,
     progress: Callable[[int, int], None],
+    name: str = "",
 ) -> Trained:
     """Trains the adapter and writes it to `folder` as safetensors; the model is then no longer as it was.
 
+    Every minute the state is written there too, and the same call goes on from it; a training that is done is not
+    repeated. `name` is the model's: with another one, other examples or settings the folder is refused.
+
     Raises:
         ExtraMissingError: peft is not installed.
-        ValueError: there are no examples.
+        ValueError: there are no examples, or the folder holds another training.
     """
     if not examples:
         raise ValueError("there are no examples to learn from. Ask questions that the documents answer")
     require_peft()
+    kept = KeptTraining(folder, about_training(examples, settings, name))
+    if (done := kept.finished()) is not None:
+        return Trained(**done)
+    adapted = _adapted(model, settings)
+    run = _Run(adapted, [encode(example, tokenizer) for example in examples], settings, kept)
+    began = time.monotonic()
+    losses = run.train(progress)
+    adapted.eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    adapted.save_pretrained(folder, safe_serialization=True)
+    parameters = sum(one.numel() for one in run.learnt.values())
+    trained = Trained(parameters, losses[0], losses[-1], time.monotonic() - began)
+    kept.finish(asdict(trained))
+    return trained
+
+
+def _adapted(model: Any, settings: AdapterSettings) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(settings.seed)
@@ -86,15 +110,7 @@ def train_adapter(
     )
     with quiet_peft():
         adapted: Any = get_peft_model(model, lora)
-    adapted.train()
-    encoded = [encode(example, tokenizer) for example in examples]
-    began = time.monotonic()
-    losses = _epochs(adapted, encoded, settings, progress)
-    adapted.eval()
-    folder.mkdir(parents=True, exist_ok=True)
-    adapted.save_pretrained(folder, safe_serialization=True)
-    learnt = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
-    return Trained(learnt, losses[0], losses[-1], time.monotonic() - began)
+    return adapted.train()
 
 
 def encode(example: Example, tokenizer: Any) -> tuple[Tensor, int]:
@@ -111,33 +127,51 @@ def reply_loss(model: Any, ids: Tensor, learnt: int) -> Tensor:
     return functional.cross_entropy(logits.float(), ids[-learnt:])
 
 
-def _epochs(
-    model: Any, encoded: Sequence[tuple[Tensor, int]], settings: AdapterSettings, progress: Callable[[int, int], None]
-) -> list[float]:
-    """The mean loss of every epoch."""
-    learnt = [one for one in model.parameters() if one.requires_grad]
-    optimiser = torch.optim.AdamW(learnt, lr=settings.learning_rate, weight_decay=0.0)
-    batches = [start for _ in range(settings.epochs) for start in range(0, len(encoded), settings.batch)]
-    draw, losses, done = random.Random(settings.seed), [], 0  # noqa: S311
-    total = settings.epochs * len(encoded)
-    order: list[tuple[Tensor, int]] = []
-    for step, start in enumerate(batches):
-        if start == 0:
-            order = draw.sample(list(encoded), len(encoded))
-            losses.append(0.0)
-        batch = order[start : start + settings.batch]
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _rate(step, len(batches), settings.warmup)
+class _Run:
+    """The steps of one training. What a step draws follows from the seed and its number, so it can be gone on with."""
+
+    def __init__(
+        self, model: Any, encoded: Sequence[tuple[Tensor, int]], settings: AdapterSettings, kept: KeptTraining
+    ) -> None:
+        self.model, self.encoded, self.settings, self.kept = model, encoded, settings, kept
+        self.learnt = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        self.optimiser = torch.optim.AdamW(self.learnt.values(), lr=settings.learning_rate, weight_decay=0.0)
+
+    def train(self, progress: Callable[[int, int], None]) -> list[float]:
+        """The mean loss of every epoch."""
+        count, size = len(self.encoded), self.settings.batch
+        a_epoch = -(-count // size)
+        steps = self.settings.epochs * a_epoch
+        made, losses = self.kept.restore(self.learnt, self.optimiser)
+        written = time.monotonic()
+        for step in range(made, steps):
+            epoch, place = divmod(step, a_epoch)
+            if place == 0:
+                losses.append(0.0)
+            order = random.Random(f"{self.settings.seed}:{epoch}").sample(range(count), count)  # noqa: S311
+            batch = [self.encoded[number] for number in order[place * size : (place + 1) * size]]
+            losses[-1] += self._step(step, steps, batch) / count
+            done = epoch * count + min((place + 1) * size, count)
+            progress(done, self.settings.epochs * count)
+            if time.monotonic() - written > KEPT_EVERY_S:
+                self.kept.write(step + 1, losses, self.learnt, self.optimiser)
+                written = time.monotonic()
+        return losses
+
+    def _step(self, step: int, steps: int, batch: Sequence[tuple[Tensor, int]]) -> float:
+        """One step down the gradient; the sum of the losses of its examples."""
+        torch.manual_seed(self.settings.seed + 1_000_003 * step)  # dropout draws from it
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * _rate(step, steps, self.settings.warmup)
+        total = 0.0
         for ids, count in batch:
-            loss = reply_loss(model, ids, count)
+            loss = reply_loss(self.model, ids, count)
             (loss / len(batch)).backward()  # type: ignore[no-untyped-call]
-            losses[-1] += float(loss.detach()) / len(encoded)
-            done += 1
-            progress(done, total)
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-    return losses
+            total += float(loss.detach())
+        torch.nn.utils.clip_grad_norm_(self.learnt.values(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return total
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:

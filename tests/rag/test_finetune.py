@@ -134,6 +134,37 @@ def test_an_adapter_learns_is_kept_and_merged(tiny: tuple[Any, Any], tiny_models
     assert not [name for name, _ in merged.named_parameters() if "lora" in name]
 
 
+def test_an_interrupted_training_goes_on_where_it_was(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag.finetuning.adapter.KEPT_EVERY_S", -1.0)  # after every step
+    settings = AdapterSettings(rank=2, learning_rate=0.02, epochs=3, batch=2)
+    examples = [Example(f"q{number}", "answer", EXAMPLE.messages, f"reads {number}") for number in range(5)]
+
+    def train(folder: str, stop_at: int | None = None, rank: int = 2) -> Any:
+        def progress(done: int, total: int) -> None:
+            assert total == 15
+            if done == stop_at:
+                raise KeyboardInterrupt
+
+        resolved = models.resolve(str(tiny_models / "generator"), tiny_models)
+        model, tokenizer = models.load_causal_lm(resolved, models.plan_device("cpu", "float32", role="generator"))
+        chosen = AdapterSettings(rank, settings.learning_rate, settings.epochs, settings.batch)
+        return train_adapter(model, tokenizer, examples, chosen, tmp_path / folder, progress=progress, name="tiny")
+
+    whole = train("whole")
+    with pytest.raises(KeyboardInterrupt):
+        train("halved", stop_at=9)
+    assert (tmp_path / "halved" / "training.safetensors").is_file()
+    halved = train("halved")
+    assert (halved.first_loss, halved.last_loss) == (whole.first_loss, whole.last_loss)
+    one, other = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "halved"))
+    assert one == other
+    assert not (tmp_path / "halved" / "training.safetensors").exists()
+    with pytest.raises(ValueError, match="other examples, settings or model"):
+        train("halved", rank=4)
+
+
 def test_a_configured_adapter_is_used(
     plain_settings: Path, tiny_models: Path, tiny: tuple[Any, Any], tmp_path: Path
 ) -> None:
@@ -217,8 +248,20 @@ def test_a_dry_run_writes_the_examples_and_trains_nothing(set_file: str) -> None
 def test_the_command_trains_an_adapter_that_the_evaluation_takes(
     set_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = run("finetune", set_file, "--output", "adapter", "--rank", "2", "--epochs", "1")
+    command = ("finetune", set_file, "--output", "adapter", "--rank", "2", "--epochs", "1", "--judge", "2")
+    report = run(*command)
     assert report["trained"]["parameters"] > 0
+    learnt = {json.loads(line)["question_id"] for line in Path("adapter/examples.jsonl").read_text().splitlines()}
+    for label in ("before", "after"):
+        assert report[label]["set"]["questions"] == 2
+        assert "f1" in report[label]["answers"]
+        assert "auroc" in report[label]["abstention"]
+        records = [json.loads(line) for line in Path(f"adapter/{label}.jsonl").read_text().splitlines()[1:]]
+        assert len(records) == 2
+        assert not learnt & {record["id"] for record in records}
+    weights = Path("adapter/adapter_model.safetensors").read_bytes()
+    assert run(*command) == report  # what is done is not done again
+    assert Path("adapter/adapter_model.safetensors").read_bytes() == weights
     monkeypatch.setenv("FUENTE_MODELS__ADAPTER", "adapter")
     evaluated = run("eval", "run", "adapter/held-out.json", "--limit", "1")
     assert evaluated

@@ -15,7 +15,9 @@ from tests.ui.fakes import html
 from ui import experiments
 from ui.experiments import TrainJob
 from ui.laboratory_views import VIEWS
+from ui.language_views import LANGUAGE_VIEWS
 from ui.texts import LABORATORY
+from ui.texts.laboratory_language import LABORATORY_LANGUAGE
 
 EN = LABORATORY["en"]
 SCRIPT = "from ui import laboratory\nlaboratory.page()"
@@ -50,6 +52,10 @@ def test_every_family_has_a_view_and_an_explanation():
     assert set(experiments.DATA) == set(VIEWS) <= set(FAMILIES)
     for words in LABORATORY.values():
         assert set(words.families) == set(VIEWS)
+    assert set(experiments.LANGUAGE) == set(LANGUAGE_VIEWS)
+    assert {family for family, _ in experiments.LANGUAGE.values()} <= set(FAMILIES)
+    for words in LABORATORY_LANGUAGE.values():
+        assert set(words.families) == set(LANGUAGE_VIEWS)
 
 
 def _texts(words):
@@ -60,8 +66,9 @@ def _texts(words):
 
 
 @pytest.mark.parametrize("language", LABORATORY)
-def test_the_languages_say_the_same_things(language):
-    english, own = _texts(EN), _texts(LABORATORY[language])
+@pytest.mark.parametrize("said", [LABORATORY, LABORATORY_LANGUAGE])
+def test_the_languages_say_the_same_things(language, said):
+    english, own = _texts(said["en"]), _texts(said[language])
     assert own.keys() == english.keys()
     for key, text in own.items():
         assert text.strip() == text != "", key

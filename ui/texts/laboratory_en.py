@@ -3,7 +3,7 @@
 from ui.texts.laboratory import Explanation, LaboratoryTexts
 
 LABORATORY_EN = LaboratoryTexts(
-    hint="Small generative models to open, move and train right here, on digits of 8×8 pixels.",
+    hint="Small generative models to open, move and train right here, on digits of 8×8 pixels and on texts.",
     family="Family",
     families={
         "autoencoder": Explanation(

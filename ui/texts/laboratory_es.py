@@ -3,7 +3,10 @@
 from ui.texts.laboratory import Explanation, LaboratoryTexts
 
 LABORATORY_ES = LaboratoryTexts(
-    hint="Modelos generativos pequeños que puedes abrir, mover y entrenar aquí mismo, con cifras de 8×8 píxeles.",
+    hint=(
+        "Modelos generativos pequeños que puedes abrir, mover y entrenar aquí mismo, "
+        "con cifras de 8×8 píxeles y con textos."
+    ),
     family="Familia",
     families={
         "autoencoder": Explanation(

@@ -3,7 +3,10 @@
 from ui.texts.laboratory import Explanation, LaboratoryTexts
 
 LABORATORY_PT = LaboratoryTexts(
-    hint="Modelos generativos pequenos que você pode abrir, mexer e treinar aqui mesmo, com algarismos de 8×8 pixels.",
+    hint=(
+        "Modelos generativos pequenos que você pode abrir, mexer e treinar aqui mesmo, "
+        "com algarismos de 8×8 pixels e com textos."
+    ),
     family="Família",
     families={
         "autoencoder": Explanation(
