@@ -18,6 +18,9 @@ from ui.texts import Texts, grouped
 from ui.uploads import save
 
 _REFRESH_S = 0.4
+# Below so many things a second the rate says nothing; from so many seconds on, minutes are enough.
+_SLOWEST_TOLD = 0.1
+_SECONDS_TOLD = 120
 # The formats that people know by name; the uploader takes all that there is a reader for.
 _WELL_KNOWN = "PDF, DOCX, PPTX, XLSX, HTML, MD, TXT, EPUB"
 _SHOWN_NAMES = 8
@@ -118,10 +121,17 @@ def pace_html(pace: Pace | None, stages: Mapping[str, str], texts: Texts, otherw
     words = stages.get(pace.stage, otherwise)
     parts = [words.format(done=grouped(pace.done), total=grouped(pace.total))]
     if pace.rate is not None and pace.left_s is not None:
-        parts.append(texts.ingest_rate.format(rate=decimal(pace.rate, texts, places=1)))
-        parts.append(texts.ingest_left.format(seconds=grouped(round(pace.left_s))))
+        if pace.rate >= _SLOWEST_TOLD:
+            parts.append(texts.ingest_rate.format(rate=decimal(pace.rate, texts, places=1)))
+        parts.append(_left(pace.left_s, texts))
     current = name(file_name(pace.source), "fu-current") if pace.source else None
     return join((block("fu-status", span("fu-pulse"), " · ".join(parts), role="status"), current))
+
+
+def _left(seconds: float, texts: Texts) -> str:
+    if seconds < _SECONDS_TOLD:
+        return texts.ingest_left.format(seconds=round(seconds))
+    return texts.ingest_left_minutes.format(minutes=grouped(round(seconds / 60)))
 
 
 def _outcome_html(job: IngestJob, texts: Texts) -> Html:

@@ -7,6 +7,8 @@ import pytest
 from index.errors import IndexBusyError
 from index.types import Failure
 from tests.ui.fakes import FakeFuente, html, info, page
+from ui.documents import pace_html
+from ui.jobs import Pace
 from ui.texts import TEXTS
 
 EN = TEXTS["en"]
@@ -253,3 +255,11 @@ def test_removing_an_upload_leaves_that_of_another_collection(config, monkeypatc
     app.button(key="confirm-remove").click().run()
     assert not own.exists()
     assert (config.index / "uploads" / "a.txt").read_bytes() == b"first"
+
+
+def test_slow_work_tells_how_many_minutes_are_left():
+    def shown(rate, left_s):
+        return pace_html(Pace("write", 1, 10, "", rate, left_s), {"write": "{done} of {total}"}, TEXTS["en"]).code
+
+    assert "1 of 10 · 2.0 a second · 4 s left" in shown(2.0, 4.4)
+    assert "1 of 10 · 10 min left" in shown(0.015, 600.0)

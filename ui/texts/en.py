@@ -121,6 +121,7 @@ EN = Texts(
     ingest_publishing="Publishing the index",
     ingest_rate="{rate} a second",
     ingest_left="{seconds} s left",
+    ingest_left_minutes="{minutes} min left",
     report_added="Added",
     report_changed="Updated",
     report_unchanged="Unchanged",

@@ -121,6 +121,7 @@ ES = Texts(
     ingest_publishing="Publicando el índice",
     ingest_rate="{rate} por segundo",
     ingest_left="quedan {seconds} s",
+    ingest_left_minutes="quedan {minutes} min",
     report_added="Añadidos",
     report_changed="Actualizados",
     report_unchanged="Sin cambios",

@@ -126,6 +126,7 @@ class Texts:
     ingest_publishing: str
     ingest_rate: str
     ingest_left: str
+    ingest_left_minutes: str
     report_added: str
     report_changed: str
     report_unchanged: str

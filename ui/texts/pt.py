@@ -121,6 +121,7 @@ PT = Texts(
     ingest_publishing="Publicando o índice",
     ingest_rate="{rate} por segundo",
     ingest_left="faltam {seconds} s",
+    ingest_left_minutes="faltam {minutes} min",
     report_added="Adicionados",
     report_changed="Atualizados",
     report_unchanged="Sem mudanças",
