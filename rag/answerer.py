@@ -11,6 +11,7 @@ from index.types import Hit
 from ingest.language import detect_language
 from rag.confidence import UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.conversation import Conversation
+from rag.entailment import Entailment
 from rag.errors import OutOfMemoryError
 from rag.examples import examples_text
 from rag.followups import standalone
@@ -49,8 +50,9 @@ class Answerer:
         prompt_tokens: int = 3000,
         language: str = "auto",
         examples: Mapping[str, tuple[Example, ...]] | None = None,
+        entailment: Entailment | None = None,
     ) -> None:
-        """`examples` are answers that the model is shown, by language."""
+        """`examples` are answers that the model is shown, by language; `entailment` judges what it writes."""
         self.retriever = retriever
         self.generator = generator
         self.encode = encode
@@ -61,6 +63,7 @@ class Answerer:
         self.prompt_tokens = prompt_tokens
         self.language = language
         self.examples = examples or {}
+        self.entailment = entailment
 
     def answer(
         self,
@@ -248,7 +251,10 @@ class _Run:
     def signals(self) -> Signals | None:
         """What is known of the question before anything is written; None without passages."""
         prompt = self._prompt(self._search(self._asked))
-        return self._signals(prompt, Grounder(prompt.hits, self._answerer.encode, self._asked), self._asked)
+        return self._signals(prompt, self._grounder(prompt), self._asked)
+
+    def _grounder(self, prompt: Prompt) -> Grounder:
+        return Grounder(prompt.hits, self._answerer.encode, self._asked, self._answerer.entailment)
 
     def _read(self, hits: Sequence[Hit]) -> tuple[Prompt, Grounder, Signals | None]:
         """The prompt as the model could read it, and the signals of that; without memory for it half of its passages.
@@ -257,7 +263,7 @@ class _Run:
         """
         prompt = self._prompt(hits)
         while True:
-            grounder = Grounder(prompt.hits, self._answerer.encode, self._asked)
+            grounder = self._grounder(prompt)
             try:
                 return prompt, grounder, self._signals(prompt, grounder, self._asked)
             except OutOfMemoryError as error:

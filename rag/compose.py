@@ -39,6 +39,7 @@ from rag.generator import Generator, Likelihood
 from rag.model_loading import (
     load_cross_encoder,
     load_embedder,
+    load_entailment,
     load_generator,
     plan_memory,
     prompt_counter,
@@ -188,6 +189,7 @@ class Fuente:
             prompt_tokens=prompt_tokens,
             language=self.config.language,
             examples=load_examples(section.examples),
+            entailment=load_entailment(self.config.models) if self.config.models.entailment else None,
         )
 
     def packing(self, question: str, hits: Sequence[Hit]) -> Packing:
@@ -235,6 +237,8 @@ class Fuente:
         }
         if self.config.models.quantisation != "none":  # so that answers kept from before there was a choice still count
             sections["quantisation"] = self.config.models.quantisation
+        if self.config.models.entailment:
+            sections["entailment"] = self.config.models.entailment
         if self.config.models.adapter:
             sections["adapter"] = models.adapter_revision(self.config.models.adapter)
         return {name: str(value) for name, value in sections.items()}

@@ -42,6 +42,9 @@ class ModelsConfig(_Section):
     """Catalogue name, hub name, local folder or GGUF file of a causal model."""
     reranker: str = ""
     """The causal model that `retrieval.rerank = "likelihood"` asks, named like a generator; empty for the generator."""
+    entailment: str = ""
+    """Hub name or local folder of a model for natural language inference that judges whether passages entail the
+    sentences of an answer; empty judges by words and vectors."""
     adapter: _Folder | None = None
     """Folder of a LoRA adapter of the generator, as `fuente finetune` writes it, or none; it is not quantised."""
     query_prefix: str | None = None

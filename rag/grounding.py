@@ -11,6 +11,7 @@ from index.embedder import Vectors
 from index.types import Hit
 from ingest.sentences import sentence_spans
 from ingest.types import Span
+from rag.entailment import Entailment
 from rag.facts import Evidence, evidence_of, unknown_facts
 from rag.names import is_named, word_forms
 
@@ -27,6 +28,9 @@ _ACROSS = 0.75
 _MIN_SUPPORT = 0.25
 # A passage that supports a sentence better by this is cited, though it leaves out a name that the question gave.
 _CLEARLY_BETTER = 0.1
+# The probability of entailment from which on a passage carries the sentence, and how many passages are judged.
+_ENTAILED = 0.5
+_MOST_JUDGED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ class _Candidate:
 class Grounder:
     """Finds support in the passages of one answer; built once, asked for each sentence."""
 
-    def __init__(self, hits: Sequence[Hit], encode: EncodeFunction, question: str = "") -> None:
-        """`question` is what the sentences answer."""
+    def __init__(
+        self, hits: Sequence[Hit], encode: EncodeFunction, question: str = "", entailment: Entailment | None = None
+    ) -> None:
+        """`question` is what the sentences answer. `entailment` judges them in place of words and vectors."""
         self._encode = encode
+        self._entailment = entailment
         self._asked = word_forms(question)
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
         texts = [_text(candidate) for candidate in self._candidates]
@@ -74,12 +81,7 @@ class Grounder:
         none of those that do tells all of its facts. Names that a passage in another language may write differently
         (Court, Tribunal) are let through as `unsure`.
         """
-        best: dict[int, Support] = {}
-        for support in self._supports(sentence, language):
-            known = best.get(support.hit.chunk.id)
-            if support.score >= _MIN_SUPPORT and (known is None or support.score > known.score):
-                best[support.hit.chunk.id] = support
-        ordered = sorted(best.values(), key=lambda support: -support.score)
+        ordered = self._carrying(sentence, language)
         missing = [self.unknown_facts(sentence, language, one.hit) for one in ordered]
         if [] in missing:
             whole = missing.index([])
@@ -89,6 +91,21 @@ class Grounder:
             if one.hit.language != language and not any(map(_has_number, facts)):
                 return (replace(one, unsure=tuple(facts)),)
         return ()
+
+    def _carrying(self, sentence: str, language: str) -> list[Support]:
+        """The best span of each passage that supports a sentence well enough, best first."""
+        best: dict[int, Support] = {}
+        for support in self._supports(sentence, language):
+            known = best.get(support.hit.chunk.id)
+            if known is None or support.score > known.score:
+                best[support.hit.chunk.id] = support
+        ordered = sorted(best.values(), key=lambda support: -support.score)
+        if self._entailment is None:
+            return [support for support in ordered if support.score >= _MIN_SUPPORT]
+        likely = ordered[:_MOST_JUDGED]
+        scores = self._entailment.scores([_around(support) for support in likely], sentence)
+        judged = [replace(one, score=float(score)) for one, score in zip(likely, scores, strict=True)]
+        return sorted((one for one in judged if one.score >= _ENTAILED), key=lambda support: -support.score)
 
     def _lacking_what_was_asked(
         self, ordered: Sequence[Support], missing: Sequence[list[str]], score: float
@@ -138,6 +155,15 @@ def _has_number(fact: str) -> bool:
 def _candidates(hit: Hit) -> Iterator[_Candidate]:
     for span in sentence_spans(hit.chunk.text):
         yield _Candidate(hit, span, frozenset(terms(hit.chunk.text[span.start : span.end], hit.language)))
+
+
+def _around(support: Support) -> str:
+    """A span with the sentence before it and the one after, which tell what its pronouns stand for."""
+    text = support.hit.chunk.text
+    spans = sentence_spans(text)
+    place = spans.index(support.span)
+    first, last = spans[max(0, place - 1)], spans[min(len(spans) - 1, place + 1)]
+    return text[first.start : last.end]
 
 
 def _text(candidate: _Candidate) -> str:

@@ -8,6 +8,7 @@ import models
 from index.cross_encoder import CrossEncoderReranker
 from index.embedder import Embedder, prefixes_of
 from rag.config import ModelsConfig, ServerConfig
+from rag.entailment import Entailment, EntailmentModel
 from rag.generator import Generator
 from rag.types import Message
 
@@ -93,6 +94,16 @@ def load_cross_encoder(section: ModelsConfig, name: str) -> CrossEncoderReranker
     """
     plan = models.plan_device(section.device, role="embedder")
     return CrossEncoderReranker(models.load_cross_encoder(resolved_model(section, name), plan), name=name)
+
+
+def load_entailment(section: ModelsConfig) -> Entailment:
+    """What judges the sentences of answers.
+
+    Raises: ModelError for a model that cannot be used, ConfigurationError for one that does not tell entailment.
+    """
+    plan = models.plan_device(section.device, role="embedder")
+    model = models.load_cross_encoder(resolved_model(section, section.entailment), plan)
+    return EntailmentModel(model, name=section.entailment)
 
 
 def prompt_counter(section: ModelsConfig) -> tuple[Callable[[Sequence[Message]], int], int]:
