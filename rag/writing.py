@@ -14,6 +14,7 @@ from rag.examples import examples_text
 from rag.generator import Extractor, Generator
 from rag.phrases import LANGUAGES, NO_ANSWER, Example, phrases
 from rag.prompt import Prompt
+from rag.question_kind import asks_to_explain
 from rag.spans import Piece, standing_in
 from rag.stopwatch import Stopwatch
 from rag.types import Draft, Event, Message, Options, Reasoning, Refusal, Sampling, TextDelta
@@ -98,11 +99,17 @@ class Writer:
         return piece
 
     def _hint(self, prompt: Prompt) -> list[str]:
-        """What tells the words that answer, where the model is sure of them."""
-        if not (self._options.words_first and isinstance(self._generator, Extractor)):
+        """What tells the words that answer, where the model is sure of them.
+
+        They are looked for in questions for a fact; an explanation would be narrowed by them.
+        """
+        generator = self._generator
+        if not (self._options.words_first and isinstance(generator, Extractor)):
+            return []
+        if asks_to_explain(prompt.asked, self._language):
             return []
         try:
-            piece = self._extracted(self._generator, prompt)
+            piece = self._extracted(generator, prompt)
         except OutOfMemoryError as error:
             _log.warning("%s. Writing without having looked for the words", error)
             return []

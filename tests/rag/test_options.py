@@ -177,6 +177,10 @@ class TestWordsFirst:
         assert words == ("" if found == "Napoleón" else found)
         assert prompt.endswith(QUESTION)
 
+    def test_they_are_not_looked_for_where_an_explanation_is_asked_for(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
+        assert answerer(generator).answer("¿Por qué construyó el faro Augustin Fresnel?").words == ""
+
     def test_they_are_not_looked_for_where_that_is_not_wanted(self) -> None:
         assert self.asked("Augustin Fresnel", words_first=False)[0] == ""
 
