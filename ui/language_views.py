@@ -26,6 +26,7 @@ _SHOWN, _GUESSES, _DRAWN = 14, 6, 8
 _LONGEST = 44  # letters whose attention is drawn: more cannot be told apart
 _COLOURS = 5
 _LETTERS = 400
+_COVERED = f"Y dijo Jehová á {MASK}: Anda, ve á {MASK}."
 
 
 def tokeniser_view(family: Masked, words: LanguageTexts) -> None:
@@ -100,9 +101,7 @@ def _attention(family: TransformerFamily, text: str, words: LanguageTexts) -> No
 
 def masked_view(family: Masked, words: LanguageTexts) -> None:
     """Covered words guessed from both sides."""
-    text = st.text_input(
-        words.covered_text, family.config.example, max_chars=300, key="lab_masked", help=words.covered_help
-    )
+    text = st.text_input(words.covered_text, _COVERED, max_chars=300, key="lab_masked", help=words.covered_help)
     guesses = family.fill_in(text, _GUESSES)
     parts = text.split(MASK)
     filled = [
