@@ -32,6 +32,12 @@ def test_langchain_gets_the_same_vectors() -> None:
     assert ours.embed_documents(["gato"]) == ours.encode_passages(["gato"]).tolist()
 
 
+def test_a_question_that_is_no_unicode_is_read_all_the_same() -> None:
+    model = HashedModel()
+    embedder(model).encode_queries([b"caf\xe9 \xf1".decode("utf-8", "surrogateescape"), "añil"])
+    assert model.encoded == ["q: caf? ?", "q: añil"]
+
+
 def test_nothing_has_no_vectors() -> None:
     assert embedder(HashedModel()).encode_passages([]).shape == (0, DIMENSION)
 
