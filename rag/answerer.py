@@ -208,8 +208,10 @@ class _Run:
             asked = prompt.showing(part.asked)
             with self._watch.stage("check"):
                 certainty = self._confidence(self._signals(asked, grounder, part.asked))
+                # A small model answers about somebody else rather than not at all.
+                unknown = unmentioned(part.text, self._language, prompt.hits, self._search)
             before = verified.supported
-            if certainty >= self._options.caution:
+            if certainty >= self._options.caution and not unknown:
                 yield from self._writer.write(asked, verified)
             if self._is_cancelled():
                 break

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event as Signal
 
+from index.analysis import terms
 from ingest.language import detect_language
 from ingest.types import Span
 from rag.errors import OutOfMemoryError
@@ -58,8 +59,10 @@ class Writer:
         self._generator = generator
         self._sampling = manner.sampling
         self._options = manner.options
-        self._examples = manner.examples
         self._language = manner.language
+        self._examples = manner.examples
+        self._shown = [self._terms(f"{one.passage} {one.question} {one.answer}") for one in manner.examples]
+        self._read: list[frozenset[str]] = []
         self._watch = watch
         self._cancel = cancel
         self._begun_in_another_language = False
@@ -122,6 +125,7 @@ class Writer:
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """Verified sentences with their markers, of the best supported of the replies that are written."""
         requests = [*examples_text(self._examples, self._language), *self._hint(prompt)]
+        self._read = [self._terms(hit.chunk.text) for hit in prompt.hits]
         asking, sampling = prompt.asking, self._sampling
         if self._options.reasoning:
             thought = prompt.asking(phrases(self._language).reason)
@@ -195,11 +199,20 @@ class Writer:
 
     def _verified(self, sentence: str, verified: VerifiedText) -> Iterator[TextDelta]:
         with self._watch.stage("verify"):
-            added = verified.add(sentence)
+            added = "" if self._is_copied(sentence) else verified.add(sentence)
         if added:
             yield TextDelta(added)
         elif sentence.strip():
             self.refusal = "unsupported"
+
+    def _is_copied(self, sentence: str) -> bool:
+        """Whether all of a sentence is in an example and not in a passage; small models repeat what they are shown."""
+        words = self._terms(without_markers(sentence))
+        in_example = any(words <= shown for shown in self._shown)
+        return bool(words) and in_example and not any(words <= read for read in self._read)
+
+    def _terms(self, text: str) -> frozenset[str]:
+        return frozenset(terms(text, self._language))
 
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()

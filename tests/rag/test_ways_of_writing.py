@@ -78,6 +78,14 @@ class TestExamples:
         answer = answerer(ScriptedChooser([MINE.answer], 10.0), {"es": (MINE,)}).answer(QUESTION)
         assert (answer.text, answer.refusal) == (REFUSAL, "unsupported")
 
+    def test_a_copy_that_looks_like_a_passage_is_left_out_unless_it_stands_in_one(self) -> None:
+        alike = Example("El creador falso crea muestras de miel.", "¿Qué crea el creador?", "Crea muestras de miel.")
+        copying = ScriptedChooser([f"{alike.answer} {SECOND}"], 10.0)
+        assert answerer(copying).answer(QUESTION).text == f"{alike.answer} [1] {SECOND} [1]"
+        assert answerer(copying, {"es": (alike,)}).answer(QUESTION).text == f"{SECOND} [1]"
+        same = Example(SECOND, "¿Qué crea el generador?", SECOND)
+        assert answerer(copying, {"es": (same,)}).answer(QUESTION).text.endswith(f"{SECOND} [1]")
+
     def test_other_languages_are_left_alone(self) -> None:
         generator = ScriptedChooser([FIRST], 10.0)
         answerer(generator, {"en": (MINE,)}).answer(QUESTION)
