@@ -1,6 +1,7 @@
 """The command line of the families: train, sample, evaluate, interpolate, anomaly, tune, pack."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cu
 FromOption = Annotated[
     Path | None, typer.Option("--from", help="A checkpoint; by default the one that was trained or comes with Fuente.")
 ]
+PresetOption = Annotated[str, typer.Option(help="cpu (10 minutes on two cores at most) or gpu.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="A field of the configuration: training.lr=0.001")]
 
 
@@ -52,7 +54,7 @@ def families() -> None:
 def train(
     family: FamilyArgument,
     data: DataOption = "digits",
-    preset: Annotated[str, typer.Option(help="cpu (10 minutes on two cores at most) or gpu.")] = "cpu",
+    preset: PresetOption = "cpu",
     seed: SeedOption = 0,
     out: OutOption = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step of the run.")] = None,
@@ -134,6 +136,52 @@ def evaluate(
     figures = made.evaluate(made.open_data(data), seed=seed)
     _notes.print(f"judged in {time.monotonic() - began:.0f} s")
     print(json.dumps({"family": family, "data": data, "seed": seed, **figures}, indent=1))
+
+
+@app.command(epilog="Example: python -m generative seeds vae --seeds 3 --max-seconds 600")
+def seeds(
+    family: FamilyArgument,
+    data: DataOption = "digits",
+    preset: PresetOption = "cpu",
+    count: Annotated[int, typer.Option("--seeds", min=1, help="How many, from 0 on.")] = 3,
+    out: OutOption = None,
+    max_seconds: Annotated[float, typer.Option(min=0, help="Of training in this call; the next goes on.")] = math.inf,
+    changes: SetOption = None,
+) -> None:
+    """Train and judge a family with several seeds: mean and range of every figure, as rows of a table."""
+    from generative.evaluation.seeds import figures_of_seeds, spreads
+
+    kind = family_class(family)
+    split = kind.open_data(data)
+    config = kind.preset(preset, split.about).changed(_parsed(changes or []))
+    folder = out or _folder(None, f"seeds-{family}", data)
+    with _bar(family) as show:
+        made = dict(figures_of_seeds(kind, config, split, folder, range(count), max_seconds=max_seconds, report=show))
+    for seed, figures in made.items():
+        _notes.print(f"seed {seed}: {json.dumps(figures)}")
+    if len(made) < count:
+        _notes.print(f"{len(made)} of {count} seeds are done; the same command goes on.")
+    for spread in spreads(list(made.values())) if made else []:
+        print(spread.row())
+
+
+@app.command(epilog="Example: python -m generative augment gan --per-class 10")
+def augment(
+    family: FamilyArgument,
+    data: DataOption = "digits",
+    per_class: Annotated[int, typer.Option(min=1, help="Real images of each class.")] = 10,
+    seed: SeedOption = 0,
+    source: FromOption = None,
+) -> None:
+    """Say what a classifier of a few real images gains by drawn ones."""
+    from generative.evaluation.augmentation import augmentation_figures
+    from generative.image_family import ImageFamily
+
+    made = _trained(family, data, source, "cpu")
+    if not isinstance(made, ImageFamily):
+        raise UnsupportedError(f"{family} draws no images.")
+    figures = augmentation_figures(made, made.open_data(data), per_class=per_class, seed=seed)
+    print(json.dumps({"family": family, "data": data, "per_class": per_class, "seed": seed, **figures}))
 
 
 @app.command(epilog="Example: python -m generative interpolate vae --one 3 --other 8")

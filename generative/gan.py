@@ -50,15 +50,20 @@ class GanConfig(ImageConfig):
     conditional: bool = True
     """Whether both networks are told the class."""
     spectral: bool = True
+    relativistic: bool = False
+    """Whether the discriminator compares a real and a drawn image of a class instead of judging each alone."""
     r1: float = 1.0
-    """The weight γ of the gradient penalty; 0 leaves it out."""
-    augment: bool = True
+    """The weight γ of the penalty on the discriminator's gradient at real images; 0 leaves it out."""
+    r2: float = 0.0
+    """The same at drawn images."""
+    augment: float = 0.5
+    """The share of images that are moved before the discriminator sees them, real and drawn alike."""
     stop_when_even: bool = False
     """Whether to stop once discriminator and critic are right half of the time."""
 
     def __post_init__(self) -> None:
-        if min(self.latent, self.width, self.depth) < 1 or self.r1 < 0:
-            raise ValueError("latent, width and depth must be 1 or more, r1 0 or more")
+        if min(self.latent, self.width, self.depth) < 1 or min(self.r1, self.r2) < 0 or not 0 <= self.augment <= 1:
+            raise ValueError("latent, width and depth must be 1 or more, r1 and r2 0 or more, augment from 0 to 1")
 
 
 class Gan(ImageFamily[GanConfig]):
@@ -99,33 +104,41 @@ class Gan(ImageFamily[GanConfig]):
         """First the discriminator learns to tell them apart, then the generator to pass for real."""
         x, labels = batch[0], batch[1]
         drawn = self._draw(labels, generator)
-        loss, accuracy = self._discriminator_loss(x, drawn.detach(), labels, generator)
-        if self.config.r1:
-            loss = loss + self.config.r1 / 2 * gradient_penalty(lambda images: self._judge(images, labels), x)
+        seen = [self._augmented(images, generator).detach().requires_grad_() for images in (x, drawn)]
+        real, fake = (self._judge(images, labels) for images in seen)
+        loss = self._loss(real, fake)
+        for weight, logits, images in zip((self.config.r1, self.config.r2), (real, fake), seen, strict=True):
+            if weight:
+                loss = loss + weight / 2 * gradient_penalty(logits, images)
         update("discriminator", loss)
-        passing = F.softplus(-self._judge(self._augmented(drawn, generator), labels)).mean()
+        fake = self._judge(self._augmented(drawn, generator), labels)
+        # The real images matter to the generator only where they are what it is compared with.
+        real = self._judge(seen[0].detach(), labels) if self.config.relativistic else real.detach()
+        passing = F.softplus(real - fake if self.config.relativistic else -fake).mean()
         update("generator", passing)
         return {
             "loss_discriminator": float(loss.detach()),
             "loss_generator": float(passing.detach()),
-            "accuracy": accuracy,
+            "accuracy": self._accuracy(real, fake),
         }
 
-    def _discriminator_loss(
-        self, x: Tensor, drawn: Tensor, labels: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, float]:
-        """The loss (a scalar), and how often it is right."""
-        real = self._judge(self._augmented(x, generator), labels)
-        fake = self._judge(self._augmented(drawn, generator), labels)
-        right = torch.cat([real > 0, fake < 0]).double().mean()
-        return F.softplus(-real).mean() + F.softplus(fake).mean(), float(right)
+    def _loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss for logits (B,) of real and drawn images, a scalar."""
+        if self.config.relativistic:
+            return F.softplus(fake - real).mean()
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def _accuracy(self, real: Tensor, fake: Tensor) -> float:
+        """How often the discriminator is right about an image, or about which of two is the real one."""
+        right = real > fake if self.config.relativistic else torch.cat([real > 0, fake < 0])
+        return float(right.double().mean())
 
     def validation(self, batch: Batch, generator: torch.Generator) -> Logs:
         """How varied drawn images are, beside real ones of the same classes, and how the discriminator fares."""
         x, labels = batch[0], batch[1]
         drawn = self._draw(labels, generator)
-        _, accuracy = self._discriminator_loss(x, drawn, labels, generator)
-        return {"variety": variety(drawn, x), "accuracy": accuracy}
+        real, fake = (self._judge(self._augmented(images, generator), labels) for images in (x, drawn))
+        return {"variety": variety(drawn, x), "accuracy": self._accuracy(real, fake)}
 
     @property
     def collapsed(self) -> bool:
@@ -208,7 +221,7 @@ class Gan(ImageFamily[GanConfig]):
         return logits
 
     def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return augmented(images, generator) if self.config.augment else images
+        return augmented(images, generator, self.config.augment) if self.config.augment else images
 
     @classmethod
     def preset(cls, name: str, about: Mapping[str, Any]) -> GanConfig:
@@ -222,7 +235,7 @@ class Gan(ImageFamily[GanConfig]):
         if name == "gpu":
             return GanConfig(_schedule(50000, 128), image, width=96)
         if name == "plain":
-            plain = {"conditional": False, "spectral": False, "r1": 0.0, "augment": False}
+            plain = {"conditional": False, "spectral": False, "r1": 0.0, "augment": 0.0}
             return GanConfig(_schedule(4000, 64), image, "dense", latent=100, width=128, **plain)  # type: ignore[arg-type]
         raise ConfigError(f"There is no preset {name!r}. Use cpu, gpu or plain.")
 
@@ -231,23 +244,27 @@ def _schedule(steps: int, batch_size: int) -> Training:
     return Training(steps, batch_size, 1e-3, (0.0, 0.99), 0.0, final_lr=0.1, clip_norm=0.0, ema_decay=0.999)
 
 
-def gradient_penalty(judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """The mean squared norm of the gradient of `judge` at real images, differentiable itself (R1, eq. 9)."""
-    images = real.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(judge(images).sum(), images, create_graph=True)
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """The mean squared norm of the gradient of logits (B,) at the images they are of, differentiable itself (eq. 9)."""
+    (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return slope.square().flatten(1).sum(1).mean()
 
 
-def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
-    """The images moved by up to a pixel in eight and a little brighter or darker; differentiable."""
+def augmented(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """A share of the images moved by up to a pixel in eight, the others as they are; differentiable.
+
+    Were all of them moved, a generator whose images lie a pixel too far would not be told.
+
+    Source: Karras et al., Training GANs with Limited Data (2020), section 2.2.
+    """
     n, _, height, width = images.shape
     reach, device = max(1, height // 8), images.device
     shift = torch.randint(-reach, reach + 1, (2, n, 1), generator=generator, device=device)
+    shift *= torch.rand(n, 1, generator=generator, device=device) < share
     rows = (torch.arange(height, device=device) + shift[0] + reach)[:, :, None]  # (N, H, 1)
     columns = (torch.arange(width, device=device) + shift[1] + reach)[:, None, :]  # (N, 1, W)
     moved = F.pad(images, (reach,) * 4)[torch.arange(n, device=device)[:, None, None], :, rows, columns]
-    light = 0.2 * torch.rand(n, 1, 1, 1, generator=generator, device=device) - 0.1
-    return moved.permute(0, 3, 1, 2) + light
+    return moved.permute(0, 3, 1, 2)
 
 
 def variety(drawn: Tensor, real: Tensor) -> float:

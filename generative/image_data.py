@@ -25,6 +25,7 @@ FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"})
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+_FAINT = 0.2
 _MOST_PIXELS = 50_000_000
 _FOLDER_SIZE = 32
 _DIGITS_TEST = 450
@@ -157,6 +158,28 @@ def to_tensor(image: Image.Image, channels: int, size: tuple[int, int]) -> Tenso
     height, width = size
     pixels = np.asarray(square.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255.0
     return torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1).contiguous()
+
+
+def stroke(image: Image.Image, *, dark: bool) -> Image.Image:
+    """The stroke of a drawing, light on black, as large as its square allows: the digits are cut out like that.
+
+    `dark` says that it is darker than its ground. What is fainter than a fifth of the strongest is ground, shadows
+    and paper for two; a drawing without a stroke comes back whole.
+    """
+    values = np.asarray(image.convert("L"), dtype=np.float32)
+    values = 255.0 - values if dark else values
+    values -= values.min()
+    if values.max() == 0:
+        return Image.fromarray(values.astype(np.uint8))
+    values *= 255.0 / values.max()
+    inked = values > _FAINT * 255
+    top, bottom = np.flatnonzero(inked.any(1))[[0, -1]]
+    left, right = np.flatnonzero(inked.any(0))[[0, -1]]
+    cut = Image.fromarray(np.where(inked, values, 0).astype(np.uint8)).crop((left, top, right + 1, bottom + 1))
+    side = max(cut.size)
+    square = Image.new("L", (side, side))
+    square.paste(cut, ((side - cut.width) // 2, (side - cut.height) // 2))
+    return square
 
 
 def _split(name: str, train: Images, test: Images, class_names: tuple[str, ...]) -> Split:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from generative import FAMILIES, AnyFamily, GenerativeError, Progress, Stop, family_class, load, shipped
 from generative.family import Split
-from generative.image_data import Images, open_image, open_images, to_tensor
+from generative.image_data import Images, open_image, open_images, stroke, to_tensor
 from generative.image_family import ImageFamily
 from generative.pictures import grid
 from ui.jobs import Job
@@ -103,8 +103,9 @@ def judge_upload(family: Any, split: Split, file: BinaryIO, *, invert: bool) -> 
     """The verdict of a family over an image that a person brought. Raises: DataError where it is no image."""
     assert isinstance(family, ImageFamily)  # noqa: S101
     shape = family.config.image
-    x = to_tensor(open_image(file, "the file"), shape.channels, (shape.height, shape.width))[None]
-    x = 1 - x if invert else x
+    seen = stroke(open_image(file, "the file"), dark=invert)
+    x = to_tensor(seen, shape.channels, (shape.height, shape.width))[None]
+    x = x / x.max().clamp(min=1e-6)  # a thin stroke is faint once it is reduced; those of the digits are not
     if family.threshold is None:
         assert isinstance(split.test, Images)  # noqa: S101
         family.calibrate(split.test.x)
@@ -147,8 +148,10 @@ class TrainJob(Job):
 
         def report(progress: Progress) -> None:
             self.progress = progress
-            if progress.step % (every * 5) == 0 or progress.step == self.steps:
+            if progress.step % every == 0:
                 self.history = tuple(family.history)
+            # The first picture is of what nothing was learned by yet: it shows at once that something is under way.
+            if progress.step % (every * 5) == 0 or progress.step in (1, self.steps):
                 self.samples = picture(family.sample(_LIVE_SAMPLES, generator=seeded(0)), 12)
             if self._stop.is_set():
                 raise Stop

@@ -8,7 +8,7 @@ import torch
 
 from generative.autoencoder import Autoencoder
 from generative.autoregressive import Autoregressive, binary
-from generative.diffusion import Diffusion
+from generative.diffusion import Denoising, Diffusion
 from generative.family import AnyFamily, Split
 from generative.gan import Gan
 from generative.image_family import ImageFamily
@@ -23,7 +23,8 @@ from ui.texts.laboratory import LaboratoryTexts
 View = Callable[[Any, Split, LaboratoryTexts], None]
 _SLIDERS = 6
 _FRAMES = 9
-_WIDE = 330
+# Seeds whose steps are kept in memory.
+_KEPT = 8
 
 
 def samples_view(name: str, family: AnyFamily, split: Split, words: LaboratoryTexts) -> None:
@@ -72,14 +73,15 @@ def vae_view(family: Vae, split: Split, words: LaboratoryTexts) -> None:
     place = st.slider(words.image, 0, len(images) - 1, 3, key="lab_vae_image")
     # The numbers that vary most are those that say something.
     telling = codes.var(0).argsort(descending=True)[:_SLIDERS].tolist()
-    code, (left, right) = codes[place].clone(), st.columns([2, 1])
+    code, (pictures, sliders) = codes[place].clone(), st.columns([1, 2])
     for number, index in enumerate(telling, start=1):
         # A new image sets the sliders anew, so its number is part of their names.
-        code[index] = left.slider(
+        code[index] = sliders.slider(
             f"z{number}", -4.0, 4.0, float(codes[place, index].clamp(-4, 4)), key=f"lab_z_{place}_{index}"
         )
-    right.image(picture(family.decode(code[None])), caption=words.reconstructed, width=200)
-    right.image(picture(images.x[place : place + 1]), caption=words.original, width=200)
+    # On a phone the pictures come above the sliders, where they are seen while one moves.
+    pictures.image(picture(family.decode(code[None])), caption=words.reconstructed, width=200)
+    pictures.image(picture(images.x[place : place + 1]), caption=words.original, width=100)
     show(block("fu-limits", words.codes_help))
     st.subheader(words.between)
     one, other = (
@@ -127,15 +129,28 @@ def diffusion_view(family: Diffusion, split: Split, words: LaboratoryTexts) -> N
     st.image(picture(family.noising(images.x[place : place + 1], _FRAMES, seeded(0)).flatten(0, 1), _FRAMES))
     st.subheader(words.denoising)
     seed = int(st.number_input(words.seed, min_value=0, value=0, step=1, key="lab_diffusion_seed"))
-    frames = list(family.denoising(_FRAMES, generator=seeded(seed)))
+    frames = _denoised(family, seed)
     step = st.slider(words.step, 1, len(frames), len(frames), key="lab_diffusion_step")
     st.image(picture(frames[step - 1].x / 2 + 0.5, _FRAMES), caption=f"t = {frames[step - 1].t}")
     st.subheader(words.inpainted)
+    st.image(picture(_filled_in(family, split, seed), _FRAMES), caption=words.left_half)
+
+
+# Kept, or every move of a slider would make all steps anew.
+@st.cache_resource(show_spinner=False, max_entries=_KEPT)
+def _denoised(_family: Diffusion, seed: int) -> list[Denoising]:
+    return list(_family.denoising(_FRAMES, generator=seeded(seed)))
+
+
+@st.cache_resource(show_spinner=False, max_entries=_KEPT)
+def _filled_in(_family: Diffusion, _split: Split, seed: int) -> torch.Tensor:
+    """Images, their left halves, and these filled in: (3 × _FRAMES, C, H, W)."""
+    images = shown_images(_split, _FRAMES)
     known = torch.zeros(images.x.shape[1:], dtype=torch.bool)
     known[..., : images.x.shape[-1] // 2] = True
-    masked = torch.where(known, images.x[:_FRAMES], torch.tensor(0.5))
-    filled = family.inpaint(images.x[:_FRAMES], known, condition=images.y[:_FRAMES], generator=seeded(seed), rounds=2)
-    st.image(picture(torch.cat([images.x[:_FRAMES], masked, filled]), _FRAMES), caption=words.left_half)
+    masked = torch.where(known, images.x, torch.tensor(0.5))
+    filled = _family.inpaint(images.x, known, condition=images.y, generator=seeded(seed), rounds=2)
+    return torch.cat([images.x, masked, filled])
 
 
 def autoregressive_view(family: Autoregressive, split: Split, words: LaboratoryTexts) -> None:

@@ -18,10 +18,15 @@ SMALL = {
     "vae-grey": (Vae, VaeConfig, {"latent": 3, "width": 16, "pixels": "grey", "beta": 2.0, "free_nats": 0.1}),
     "autoregressive": (Autoregressive, AutoregressiveConfig, {"width": 16, "blocks": 1, "orders": 1}),
     "gan": (Gan, GanConfig, {"latent": 8, "width": 8}),
+    "gan-relativistic": (
+        Gan,
+        GanConfig,
+        {"kind": "dense", "latent": 8, "width": 8, "spectral": False, "relativistic": True, "r2": 0.1},
+    ),
     "gan-plain": (
         Gan,
         GanConfig,
-        {"kind": "dense", "conditional": False, "spectral": False, "r1": 0.0, "augment": False},
+        {"kind": "dense", "conditional": False, "spectral": False, "r1": 0.0, "augment": 0.0},
     ),
     "diffusion": (Diffusion, DiffusionConfig, {"widths": (8, 16), "sample_steps": 4}),
 }

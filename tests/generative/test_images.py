@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from generative.errors import ConfigError, DataError
-from generative.image_data import FASHION, open_images, read_idx
+from generative.image_data import FASHION, open_images, read_idx, stroke, to_tensor
 from generative.pictures import grid, save_curve
 
 
@@ -62,6 +62,30 @@ def test_an_unreadable_image_is_named(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"0\.png"):
         open_images(str(tmp_path))
+
+
+def _drawn(digit, size, place, ground=255, ink=0):
+    """A digit (8, 8) in a corner of a sheet of 400×300 pixels, dark on light."""
+    canvas = Image.new("L", (400, 300), ground)
+    shade = Image.fromarray(np.uint8(ground - (ground - ink) * digit)).resize((size, size), Image.Resampling.NEAREST)
+    canvas.paste(shade, place)
+    return canvas
+
+
+def test_a_stroke_is_the_same_wherever_and_however_large_it_is_drawn(digits):
+    digit = digits.test.x[3, 0].numpy()
+    sheets = [_drawn(digit, 80, (10, 20)), _drawn(digit, 240, (150, 50)), _drawn(digit, 80, (300, 200), 230, 60)]
+    seen = [to_tensor(stroke(sheet, dark=True), 1, (8, 8)) for sheet in sheets]
+    for other in seen[1:]:
+        assert float((seen[0] - other).abs().max()) < 0.03
+    # From top to bottom, as the digits are.
+    assert float(seen[0][0, [0, -1]].amax(1).min()) > 0.5
+    light = Image.eval(sheets[0], lambda value: 255 - value)
+    assert torch.equal(to_tensor(stroke(light, dark=False), 1, (8, 8)), seen[0])
+
+
+def test_a_sheet_without_a_stroke_comes_back_black():
+    assert not np.asarray(stroke(Image.new("L", (40, 30), 200), dark=True)).any()
 
 
 def test_a_grid_keeps_pixels_apart():
