@@ -146,13 +146,17 @@ class TrainJob(Job):
         training = replace(training, warmup_steps=min(training.warmup_steps, self.steps // 10), ema_decay=0.98)
         family = kind(replace(config, training=training), device="cpu")
 
+        def look() -> None:
+            self.history = tuple(family.history)
+            self.samples = picture(family.sample(_LIVE_SAMPLES, generator=seeded(0)), 12)
+
         def report(progress: Progress) -> None:
             self.progress = progress
             if progress.step % every == 0:
                 self.history = tuple(family.history)
-            # The first picture is of what nothing was learned by yet: it shows at once that something is under way.
-            if progress.step % (every * 5) == 0 or progress.step in (1, self.steps):
-                self.samples = picture(family.sample(_LIVE_SAMPLES, generator=seeded(0)), 12)
+            # The first picture, before anything is learned, shows that something is under way.
+            if progress.step % (every * 5) == 0 or progress.step == 1:
+                look()
             if self._stop.is_set():
                 raise Stop
 
@@ -160,4 +164,4 @@ class TrainJob(Job):
             family.fit(split.train, val=shown_images(split, 200), report=report)
         except GenerativeError as error:
             self.problem = error
-        self.history = tuple(family.history)
+        look()
