@@ -139,7 +139,12 @@ def unified_view(family: Unified, words: LanguageTexts) -> None:
     """A word, a picture or a sound, and the other two that continue it."""
     tokens, kinds = family.tokeniser, {"text": words.word, "image": words.picture, "sound": words.sound}
     kind = st.segmented_control(
-        words.given, list(kinds), default="text", format_func=lambda one: kinds[one], key="lab_unified_kind"
+        words.given,
+        list(kinds),
+        default="text",
+        format_func=lambda one: kinds[one],
+        key="lab_unified_kind",
+        label_visibility="collapsed",
     )
     given, result = st.columns([1, 2])
     with given:
