@@ -90,6 +90,7 @@ def _runs(arguments: argparse.Namespace) -> tuple[Generator, dict[str, Callable[
     section = Fuente.configured(models=options).config.models
     plan = models.plan_device("cpu", section.dtype, role="generator")
     plain, tokenizer = models.load_causal_lm(models.resolve(section.generator, section.cache), plan)
+    plain.set_attn_implementation("sdpa")  # as transformers loads it
     tokens = ChatTokens(tokenizer)
     return ours, {
         "Fuente": lambda messages: _of_pieces(ours, messages, written, clock),

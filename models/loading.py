@@ -40,6 +40,10 @@ def load_causal_lm(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]
             tokenizer = AutoTokenizer.from_pretrained(resolved.path_or_hub_id, **shared)
         except (OSError, ValueError, SafetensorError) as error:
             raise _load_error(resolved, error) from error
+    # Imported here: it needs torch, which not every use of this module does.
+    from models.attention import use_grouped_attention
+
+    use_grouped_attention(model)
     return model.eval(), tokenizer
 
 
