@@ -26,6 +26,8 @@ Asking = Callable[..., tuple[Message, ...]]
 
 _log = logging.getLogger(__name__)
 
+# Small models write No_ANSWER, too.
+_BEGUN_REFUSAL = tuple(NO_ANSWER.casefold()[:length] for length in range(3, len(NO_ANSWER)))
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
 # The least ln P at which words that were found are told to the model that writes: less likely ones mislead it.
@@ -176,10 +178,10 @@ class Writer:
             self._watch.mark("first_token")
             self.pieces += 1
             buffer += piece
-            if NO_ANSWER in buffer:
+            if NO_ANSWER.casefold() in buffer.casefold():
                 self.refusal = "no_answer"
                 return
-            if _may_become(buffer, NO_ANSWER):
+            if _may_become(buffer, NO_ANSWER) or buffer.casefold().endswith(_BEGUN_REFUSAL):
                 continue
             *complete, buffer = sentences_of(buffer)
             if first and complete and verified.text == before and other_language(complete[0], self._language):

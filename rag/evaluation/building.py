@@ -197,7 +197,7 @@ class QuestionWriter:
         nearest = hits[:_CHECKED_PASSAGES]
         if not isinstance(self._generator, Chooser):
             texts = "\n\n".join(hit.chunk.text for hit in nearest)
-            return NO_ANSWER in self._short_answer(texts, swap.question, draft.language)
+            return NO_ANSWER.casefold() in self._short_answer(texts, swap.question, draft.language).casefold()
         # A small model says yes too easily, but less so than to the question that does have an answer there.
         doubtful, sure = (
             self._answered_odds(self._generator, question, nearest, draft.language)

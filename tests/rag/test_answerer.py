@@ -135,6 +135,8 @@ def finished(events: Sequence[AnswerEvent]) -> Answer:
     [
         NO_ANSWER,
         f"\n {NO_ANSWER}.",
+        "No_ANSWER",
+        "no_answer.",
         f"**{NO_ANSWER}**",
         f"Lo siento: {NO_ANSWER}",
         f"{FIRST[:-1]}, pero {NO_ANSWER}",
