@@ -119,6 +119,14 @@ class TestTwoPassages:
         ) == ["gan.txt"]
 
 
+def test_a_sentence_that_only_resembles_the_passages_is_not_verified() -> None:
+    sentence = "El discriminador distingue colores."
+    found = grounder().support(sentence, "es")
+    assert found is not None
+    assert 0.25 < found.score < 0.4
+    assert grounder().verified(sentence, "es") == ()
+
+
 def test_facts_of_the_titles_above_a_passage_are_allowed() -> None:
     (hit,) = hits_of(document("Sus pesos se abrieron en 2022."))
     titled = replace(hit, chunk=replace(hit.chunk, headings=("Modelos", "Stable Diffusion")))

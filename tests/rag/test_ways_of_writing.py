@@ -79,7 +79,7 @@ class TestExamples:
         assert (answer.text, answer.refusal) == (REFUSAL, "unsupported")
 
     def test_a_copy_that_looks_like_a_passage_is_left_out_unless_it_stands_in_one(self) -> None:
-        alike = Example("El creador falso crea muestras de miel.", "¿Qué crea el creador?", "Crea muestras de miel.")
+        alike = Example("El horno crea muestras de miel.", "¿Qué crea el horno?", "El generador crea muestras dulces.")
         copying = ScriptedChooser([f"{alike.answer} {SECOND}"], 10.0)
         assert answerer(copying).answer(QUESTION).text == f"{alike.answer} [1] {SECOND} [1]"
         assert answerer(copying, {"es": (alike,)}).answer(QUESTION).text == f"{SECOND} [1]"
