@@ -1,7 +1,7 @@
 """Attention of the one token that is being written, for models whose query heads share keys and values.
 
-On a CPU, torch's fused kernel takes each query head of such a group for itself and reads the keys and values anew: for
-one query of 14 heads over 235 tokens that took eight times as long as two products of matrices do.
+On a CPU, torch's fused kernel takes each query head of such a group for itself and reads the keys and values anew: one
+query of 14 heads over 235 tokens took 0.27 ms, two products of matrices for 12 heads over 240 tokens 0.04 ms.
 """
 
 from typing import Any
