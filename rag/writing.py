@@ -26,11 +26,10 @@ Asking = Callable[..., tuple[Message, ...]]
 
 _log = logging.getLogger(__name__)
 
-# Small models write No_ANSWER, too.
 _BEGUN_REFUSAL = tuple(NO_ANSWER.casefold()[:length] for length in range(3, len(NO_ANSWER)))
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
-# The least ln P at which words that were found are told to the model that writes: less likely ones mislead it.
+# The least ln P at which words that were found are told to the model that writes; others are wrong more often.
 _SURE = -1.0
 # Such words might end the quotation in which they are told.
 _ENDS_QUOTATION = re.compile(r"[«»“”\"\n]")
@@ -181,7 +180,7 @@ class Writer:
             if NO_ANSWER.casefold() in buffer.casefold():
                 self.refusal = "no_answer"
                 return
-            if _may_become(buffer, NO_ANSWER) or buffer.casefold().endswith(_BEGUN_REFUSAL):
+            if _may_refuse(buffer):
                 continue
             *complete, buffer = sentences_of(buffer)
             if first and complete and verified.text == before and other_language(complete[0], self._language):
@@ -238,6 +237,6 @@ def other_language(text: str, language: str) -> str | None:
     return None if found == language else found
 
 
-def _may_become(text: str, ending: str) -> bool:
-    """Whether `text` ends with a beginning of `ending`."""
-    return any(text.endswith(ending[:length]) for length in range(1, len(ending)))
+def _may_refuse(text: str) -> bool:
+    """Whether `text` ends with a beginning of the refusal, which small models write as No_ANSWER, too."""
+    return text.endswith((NO_ANSWER[:1], NO_ANSWER[:2])) or text.casefold().endswith(_BEGUN_REFUSAL)
