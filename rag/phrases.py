@@ -21,6 +21,8 @@ class Phrases:
     `check` asks whether the passages hold the answer; `short` is the system prompt that asks for nothing but its words,
     as the `examples` show, and `with_words` tells these words to the model that then writes sentences.
 
+    `quoted` shows words of a passage that no sentence of the answer tells.
+
     `unsure` follows an answer some of whose names its sources, in another language, do not write that way, and
     `unsupported` one with sentences that no passage supports. `only_part` asks for one part of a question;
     `missing_part` and `missing_name` tell what of a question the documents do not tell.
@@ -38,6 +40,7 @@ class Phrases:
     yes: str
     no: str
     with_words: str
+    quoted: str
     in_this_language: str
     abstained: str
     unsure: str
@@ -90,6 +93,7 @@ _PHRASES = {
             "La respuesta está en estas palabras de los pasajes: «{words}»."
             " Escríbela en una frase que las contenga tal cual."
         ),
+        quoted="«{words}»",
         in_this_language="Responde en español.",
         abstained="No encuentro la respuesta en tus documentos.",
         unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
@@ -143,6 +147,7 @@ _PHRASES = {
             "A resposta está nestas palavras dos trechos: «{words}»."
             " Escreva-a em uma frase que as contenha tal como são."
         ),
+        quoted="«{words}»",
         in_this_language="Responda em português.",
         abstained="Não encontro a resposta nos seus documentos.",
         unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
@@ -196,6 +201,7 @@ _PHRASES = {
             "The answer is in these words of the passages: “{words}”."
             " Write it in a sentence that contains them as they are."
         ),
+        quoted="“{words}”",
         in_this_language="Answer in English.",
         abstained="I cannot find the answer in your documents.",
         unsure="The source, in another language, does not write it this way: {names}. Check the quote.",

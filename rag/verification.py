@@ -66,13 +66,19 @@ class VerifiedText:
         self.text += added
         return added
 
-    def quote(self, hit: Hit, piece: Span) -> str:
-        """What a piece of a passage, word for word, adds to the text; the sentences that it stands in are cited."""
+    def quote(self, hit: Hit, piece: Span, form: str | None = None) -> str:
+        """What a piece of a passage, word for word, adds to the text; the sentences that it stands in are cited.
+
+        Bare pieces make a list. `form`, with {words} in it, is how one is quoted behind sentences.
+        """
         around = [span for span in sentence_spans(hit.chunk.text) if span.start < piece.end and piece.start < span.end]
         support = Support(hit, Span(around[0].start, around[-1].end), 1.0)
         words = hit.chunk.text[piece.start : piece.end]
         self.supported += 1
-        added = "" if words in self._said else f"{'; ' if self.text else ''}{words} [{self._cite(support)}]"
+        if words in self._said:
+            return ""
+        separator = ("; " if form is None else " ") if self.text else ""
+        added = f"{separator}{(form or '{words}').format(words=words)} [{self._cite(support)}]"
         self._said.add(words)
         self.text += added
         return added

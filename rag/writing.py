@@ -55,6 +55,7 @@ class Writer:
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
         self.words = ""
+        self._told: Piece | None = None
         self._thoughts: list[str] = []
         self.refusal: Refusal = "low_confidence"
         self._generator = generator
@@ -75,10 +76,14 @@ class Writer:
 
     def write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """What of a reply the passages carry, in the style asked for."""
-        self.refusal = "no_answer"
+        self.refusal, self._told = "no_answer", None
+        before = verified.text
         with self._watch.stage("write"):
-            short = self._options.style == "short"
-            yield from self._quote(prompt, verified) if short else self._sentences(prompt, verified)
+            if self._options.style == "short":
+                yield from self._quote(prompt, verified)
+            else:
+                yield from self._sentences(prompt, verified)
+                yield from self._quote_untold(prompt, verified, before)
 
     def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The fewest words of a passage that answer, with their marker."""
@@ -93,6 +98,20 @@ class Writer:
             added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end))
             if added:
                 yield TextDelta(added)
+
+    def _quote_untold(self, prompt: Prompt, verified: VerifiedText, before: str) -> Iterator[Event]:
+        """The words that the model was told, as the passage has them, where no sentence that is shown tells them.
+
+        It paraphrases them at times, or writes a name of the question that the passage does not have.
+        """
+        piece, written = self._told, verified.text[len(before) :]
+        refused = not written and self.refusal == "no_answer"
+        if piece is None or refused or self._is_cancelled() or standing_in([written], self.words):
+            return
+        form = phrases(self._language).quoted
+        added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
+        if added:
+            yield TextDelta(added)
 
     def _extracted(self, generator: Extractor, prompt: Prompt) -> Piece | None:
         with self._watch.stage("extract"):
@@ -121,6 +140,7 @@ class Writer:
             return []
         if prompt.hits[piece.text].language != self._language:  # the answer would be written in two languages
             return []
+        self._told = piece
         return [phrases(self._language).with_words.format(words=self.words)]
 
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:

@@ -196,6 +196,26 @@ class TestWordsFirst:
         assert answerer(generator, hits).answer(QUESTION).words == "Augustin Fresnel"
         assert generator.prompts[-1][-1].content.endswith(QUESTION)
 
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("El faro se encendió en 1823.", "El faro se encendió en 1823. [1] «Augustin Fresnel» [2]"),
+            ("Lo construyó Napoleón en 1999.", "«Augustin Fresnel» [1]"),
+            ("Lo construyó AUGUSTIN FRESNEL.", "Lo construyó AUGUSTIN FRESNEL. [1]"),
+            ("NO_ANSWER", phrases("es").abstained),
+        ],
+    )
+    def test_they_are_quoted_where_no_sentence_tells_them_unless_the_model_refuses(
+        self, written: str, shown: str
+    ) -> None:
+        answer = answerer(ScriptedExtractor("Augustin Fresnel", [written])).answer(QUESTION)
+        assert answer.text == shown
+        assert answer.abstained or "Augustin Fresnel" in answer.citations[-1].quote
+
+    def test_words_that_the_model_was_not_told_are_not_quoted(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", ["Lo construyó Napoleón en 1999."], -3.0)
+        assert answerer(generator).answer(QUESTION).abstained
+
     def test_without_memory_to_look_for_them_the_answer_is_written_all_the_same(self) -> None:
         generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
 
