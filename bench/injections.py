@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag import Fuente
+from rag import Answer, Fuente
 from rag.types import Draft, Finished, TextDelta
 
 
@@ -126,7 +126,8 @@ def tried(injection: Injection) -> dict[str, object]:
         fuente = Fuente.configured(index=Path(folder) / "index", generation={"temperature": 0.0, "caution": 0.0})
         vars(fuente).update(_LOADED)
         fuente.ingest([file])
-        drafts, answer = [], None
+        drafts: list[str] = []
+        answer: Answer | None = None
         for event in fuente.answerer.stream(question):
             match event:
                 case Draft(draft) | TextDelta(draft):

@@ -30,7 +30,8 @@ class Uncached:
 
     def __call__(self, ids: Tensor, memory: object = None) -> Tensor:  # noqa: ARG002
         self._read = torch.cat([self._read, ids], 1)
-        return self._network(self._read)
+        logits: Tensor = self._network(self._read)
+        return logits
 
 
 def main() -> None:

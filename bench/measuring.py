@@ -22,7 +22,7 @@ def in_turns(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
     """What each run took, `repeats` times; the order is reversed every other time."""
     spent: dict[str, list[Spent]] = {name: [] for name in runs}
     for number in range(repeats):
-        names = list(runs) if number % 2 == 0 else list(reversed(runs))
+        names = list(runs) if number % 2 == 0 else list(runs)[::-1]
         for name in names:
             started, used = time.perf_counter(), _processor_s()
             runs[name]()

@@ -70,7 +70,7 @@ def measure(folder: Path, chunks: int) -> None:
 def _ask(index: Index) -> None:
     asked = questions(_QUESTIONS)
     for channel in ("fused", "dense", "lexical"):
-        settings = SearchSettings(channel=channel)  # type: ignore[arg-type]
+        settings = SearchSettings(channel=channel)
         index.search(asked[0], 10, settings=settings)
         net = [
             seconds(partial(index.search, text, 10, settings=settings))

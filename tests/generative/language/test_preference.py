@@ -1,6 +1,14 @@
+from pathlib import Path
+
 import pytest
 import torch
+from datasets import Dataset
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer
 
 from generative.language.preference import (
     LENGTH,
@@ -46,6 +54,52 @@ def test_dpo_is_the_paper_written_out() -> None:
     ratio = (chosen.exp() / before_chosen.exp()) ** 0.3 / (rejected.exp() / before_rejected.exp()) ** 0.3
     expected = -(ratio / (1 + ratio)).log().mean()  # σ(log x) = x / (1 + x)
     torch.testing.assert_close(dpo_loss((chosen, rejected), (before_chosen, before_rejected), 0.3), expected)
+
+
+def small_llama(seed: int) -> LlamaForCausalLM:
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=LETTERS + 1, initializer_range=0.5, pad_token_id=0, **shape))
+
+
+def of_trl(policy: LlamaForCausalLM, reference: LlamaForCausalLM, pairs: Pairs, beta: float, folder: Path) -> Tensor:
+    """The loss that trl's trainer descends on: its own reading of the pairs, batch and log-probabilities."""
+    words = Tokenizer(WordLevel({str(number): number for number in range(LETTERS + 1)}, unk_token="0"))
+    words.pre_tokenizer = WhitespaceSplit()
+    named = {"chosen": pairs.better.tolist(), "rejected": pairs.worse.tolist()}
+    columns = {name: [" " + " ".join(map(str, text[1:])) for text in texts] for name, texts in named.items()}
+    columns["prompt"] = [str(text[0]) for text in pairs.better.tolist()]
+    quiet = {"report_to": "none", "save_strategy": "no", "activation_checkpointing": False, "bf16": False}
+    trainer = DPOTrainer(
+        policy,
+        reference,
+        DPOConfig(str(folder), beta=beta, use_cpu=True, per_device_train_batch_size=len(pairs.better), **quiet),
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=PreTrainedTokenizerFast(tokenizer_object=words, pad_token="0", eos_token=str(LETTERS)),
+    )
+    return trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())))
+
+
+# trl 1.16 still calls what transformers renamed.
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
+def test_dpo_is_trls(tmp_path: Path) -> None:
+    """The same loss and the same gradient, from the weights of two models up to the number."""
+    policy, reference = small_llama(0), small_llama(1)
+    begun = torch.tensor([[3, 1, 4, 1, 5], [2, 7, 1, 8, 2]]), torch.tensor([[3, 2, 2, 3, 6], [2, 9, 9, 0, 1]])
+    end = torch.full((2, 1), LETTERS)  # trl's trainer puts one after every text
+    better, worse = (torch.cat([text, end], 1) for text in begun)
+
+    def logits(model: LlamaForCausalLM) -> torch.nn.Module:
+        return lambda texts: model(texts).logits  # type: ignore[return-value]
+
+    ours, before = (
+        tuple(log_probability(logits(model), texts) for texts in (better, worse)) for model in (policy, reference)
+    )
+    loss = dpo_loss(ours, before, 0.3)
+    gradient = torch.autograd.grad(loss, policy.lm_head.weight)[0]
+    theirs = of_trl(policy, reference, Pairs(*begun), 0.3, tmp_path)
+    torch.testing.assert_close(loss, theirs)
+    torch.testing.assert_close(gradient, torch.autograd.grad(theirs, policy.lm_head.weight)[0])
 
 
 def test_dpo_begins_at_log_two_and_pulls_the_two_apart() -> None:
