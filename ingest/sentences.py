@@ -1,6 +1,8 @@
 """Sentences of Spanish, Portuguese and English text, as exact ranges."""
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from itertools import pairwise
 
 from ingest.types import Span
@@ -20,6 +22,7 @@ _DOUBLED_CAPITAL = re.compile(r"(?!UU)([A-Z])\1")
 _PARAGRAPH_BREAK = re.compile(r"\n[^\S\n]*\n\s*")
 # A line that starts a list item, a table row or a heading is a unit of its own, and so is what follows a heading.
 _LINE_START = re.compile(r"\n(?=[^\S\n]*(?:[-*•+–]\s|\d{1,3}[.)]\s|[a-z]\)\s|#{1,6}\s|\||```))")
+_TABLE_ROW = re.compile(r"^[^\S\n]*+\|[^\n]*", re.MULTILINE)
 _HEADING_LINE = re.compile(r"^[^\S\n]*#{1,6}\s[^\n]*\n", re.MULTILINE)
 # A run of stops is tried at its start only and nothing is given back: a line of a million dots stays linear.
 _STOP = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+(?:\[\d+\])*+(?=\s)")
@@ -34,9 +37,18 @@ def sentence_spans(text: str, start: int = 0, end: int | None = None) -> list[Sp
     cuts = {start, end}
     for pattern in (_PARAGRAPH_BREAK, _LINE_START, _HEADING_LINE):
         cuts.update(match.end() for match in pattern.finditer(text, start, end))
-    cuts.update(m.end() for m in _STOP.finditer(text, start, end) if _ends_sentence(text, m, start, end))
+    rows = [match.span() for match in _TABLE_ROW.finditer(text, start, end)]
+    cuts.update(row_end for _, row_end in rows)
+    stops = (m for m in _STOP.finditer(text, start, end) if _ends_sentence(text, m, start, end))
+    cuts.update(stop.end() for stop in stops if not _inside(rows, stop.end()))
     spans = (trimmed(text, a, b) for a, b in pairwise(sorted(cuts)))
     return [span for span in spans if span is not None]
+
+
+def _inside(ranges: Sequence[tuple[int, int]], at: int) -> bool:
+    """Whether one of the ascending ranges holds a place and does not end there."""
+    before = bisect_left(ranges, (at, at)) - 1
+    return before >= 0 and at < ranges[before][1]
 
 
 def _ends_sentence(text: str, stop: re.Match[str], start: int, end: int) -> bool:

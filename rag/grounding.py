@@ -1,6 +1,7 @@
 """Ties each sentence of an answer to the span of a passage that supports it best."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,7 @@ _CLEARLY_BETTER = 0.1
 # The probability of entailment from which on a passage carries the sentence, and how many passages are judged.
 _ENTAILED = 0.5
 _MOST_JUDGED = 8
+_RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,11 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A sentence of a passage, or a row of a table with the names of its columns before it in `text`."""
+
     hit: Hit
     span: Span
+    text: str
     terms: frozenset[str]
 
 
@@ -67,7 +72,7 @@ class Grounder:
         self._entailment = entailment
         self._asked = word_forms(question)
         self._candidates = [candidate for hit in hits for candidate in _candidates(hit)]
-        texts = [_text(candidate) for candidate in self._candidates]
+        texts = [candidate.text for candidate in self._candidates]
         self._vectors = encode(texts) if texts else np.zeros((0, 0), np.float32)  # (C, D)
         self._evidence: dict[int, Evidence] = {}
         self._weights = _weights(self._candidates)
@@ -165,8 +170,25 @@ def _has_number(fact: str) -> bool:
 
 
 def _candidates(hit: Hit) -> Iterator[_Candidate]:
-    for span in sentence_spans(hit.chunk.text):
-        yield _Candidate(hit, span, frozenset(terms(hit.chunk.text[span.start : span.end], hit.language)))
+    """Everything in a passage that may carry a sentence; the heading of a table tells nothing alone."""
+    spans = sentence_spans(hit.chunk.text)
+    texts = [hit.chunk.text[span.start : span.end] for span in spans]
+    columns = ""
+    for number, (span, text) in enumerate(zip(spans, texts, strict=True)):
+        if not text.startswith("|"):
+            columns = ""
+        elif _is_rule(texts[number + 1 : number + 2]):
+            columns = f"{text}\n"
+            continue
+        elif _is_rule([text]):
+            continue
+        told = columns + text
+        yield _Candidate(hit, span, told, frozenset(terms(told, hit.language)))
+
+
+def _is_rule(lines: Sequence[str]) -> bool:
+    """Whether a line is the one under the heading of a table."""
+    return any(map(_RULE.fullmatch, lines))
 
 
 def _around(support: Support) -> str:
@@ -176,10 +198,6 @@ def _around(support: Support) -> str:
     place = spans.index(support.span)
     first, last = spans[max(0, place - 1)], spans[min(len(spans) - 1, place + 1)]
     return text[first.start : last.end]
-
-
-def _text(candidate: _Candidate) -> str:
-    return candidate.hit.chunk.text[candidate.span.start : candidate.span.end]
 
 
 def _weights(candidates: Sequence[_Candidate]) -> dict[str, float]:

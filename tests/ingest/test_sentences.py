@@ -61,6 +61,11 @@ def test_list_items_table_rows_and_headings_are_units() -> None:
     ]
 
 
+def test_a_table_row_is_whole_whatever_stands_in_it() -> None:
+    rows = ["| Porta | Presente em 1997? |", "|---|---|", "  | Entrada. E mais | Sim! Claro |", "Fim. Depois."]
+    assert sentences("\n".join(rows)) == [*rows[:2], rows[2].strip(), "Fim.", "Depois."]
+
+
 def test_a_line_break_within_a_sentence_does_not_end_it() -> None:
     assert sentences("Una frase que sigue\nen otra línea. Otra.") == ["Una frase que sigue\nen otra línea.", "Otra."]
 
@@ -101,8 +106,21 @@ def test_spans_ascend_are_trimmed_and_cover_everything_but_blanks(text: str) -> 
         "." + " " * 300_000 + "#",
         ".[1" * 100_000,
         "\n# " * 100_000,
+        "| a. B |\n" * 50_000,
     ],
-    ids=["dots", "closed dots", "numbers", "empty lines", "blanks", "word", "stops", "late", "marks", "headings"],
+    ids=[
+        "dots",
+        "closed dots",
+        "numbers",
+        "empty lines",
+        "blanks",
+        "word",
+        "stops",
+        "late",
+        "marks",
+        "headings",
+        "rows",
+    ],
 )
 def test_odd_texts_take_no_more_than_linear_time(text: str) -> None:
     # A square in the length would cost hours of the processor; what else runs on the machine counts for nothing.

@@ -135,6 +135,20 @@ def test_facts_of_the_titles_above_a_passage_are_allowed() -> None:
     assert Grounder([titled], bag_of_words).unknown_facts(sentence, "es", titled) == []
 
 
+def test_a_row_of_a_table_is_cited_by_the_names_of_its_columns_and_its_heading_never() -> None:
+    row = "| Olvido | 1999 |"
+    hits = hits_of(
+        document(f"Las puertas:\n| Puerta | ¿Presente desde? |\n|---|:---:|\n| Entrada | 1997 |\n{row}\nFin.")
+    )
+    found = Grounder(hits, bag_of_words).support("La puerta de olvido está presente desde 1999.", "es")
+    assert found is not None
+    assert hits[0].chunk.text[found.span.start : found.span.end] == row
+    heading = Grounder(hits, bag_of_words).support("¿Presente desde? Puerta", "es")
+    assert heading is not None
+    assert "|---" not in hits[0].chunk.text[heading.span.start : heading.span.end]
+    assert "¿" not in hits[0].chunk.text[heading.span.start : heading.span.end]
+
+
 def test_without_hits_nothing_supports_anything() -> None:
     def never(texts: object) -> object:
         raise AssertionError("there is nothing to encode")
