@@ -1,19 +1,16 @@
-"""What the laboratory does with the families, without drawing a page: trained models, trainings under way, pictures."""
+"""What the laboratory does with the families, without drawing a page: trained models, their data, pictures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from threading import Event
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import torch
 from PIL import Image
 
-from generative import FAMILIES, AnyFamily, GenerativeError, Progress, Stop, family_class, load, shipped
+from generative import FAMILIES, AnyFamily, family_class, load, shipped
 from generative.family import Split
 from generative.image_data import Images, open_image, open_images, stroke, to_tensor
 from generative.image_family import ImageFamily
 from generative.pictures import grid
-from ui.jobs import Job
 
 # The families of images and sound, and the data that each is shown with.
 DATA: dict[str, str] = {
@@ -33,8 +30,6 @@ LANGUAGE: dict[str, tuple[str, str]] = {
     "translator": ("translator", "typos-es"),
     "unified": ("unified", "digits"),
 }
-_LIVE_SAMPLES = 36
-_POINTS = 60
 
 
 def shown_families() -> list[str]:
@@ -112,56 +107,3 @@ def judge_upload(family: Any, split: Split, file: BinaryIO, *, invert: bool) -> 
     assert family.threshold is not None  # noqa: S101
     again = family.reconstruct(x)  # type: ignore[attr-defined]
     return Verdict(float(family.score(x)[0]), family.threshold, picture(x), picture(again))
-
-
-class TrainJob(Job):
-    """A training under way, with its curve and what it draws so far."""
-
-    def __init__(self, name: str, steps: int, seed: int) -> None:
-        super().__init__()
-        self.name = name
-        self.steps = steps
-        self.seed = seed
-        self.progress: Progress | None = None
-        self.samples: Image.Image | None = None
-        self.history: Sequence[dict[str, float]] = ()
-        self.problem: GenerativeError | None = None
-        self._stop = Event()
-
-    def begin(self) -> None:
-        """Starts to train."""
-        self.start(self._train)
-
-    def stop(self) -> None:
-        """Ends the training after the step that it is at."""
-        self._stop.set()
-
-    def _train(self) -> None:
-        kind = family_class(self.name)
-        split = kind.open_data(DATA[self.name])
-        config = kind.preset("cpu", split.about)
-        every = max(1, self.steps // _POINTS)
-        training = replace(config.training, steps=self.steps, seed=self.seed, log_every=every)
-        # A short run has no time for a long warm-up, nor for an average over more steps than it has.
-        training = replace(training, warmup_steps=min(training.warmup_steps, self.steps // 10), ema_decay=0.98)
-        family = kind(replace(config, training=training), device="cpu")
-
-        def look() -> None:
-            self.history = tuple(family.history)
-            self.samples = picture(family.sample(_LIVE_SAMPLES, generator=seeded(0)), 12)
-
-        def report(progress: Progress) -> None:
-            self.progress = progress
-            if progress.step % every == 0:
-                self.history = tuple(family.history)
-            # The first picture, before anything is learned, shows that something is under way.
-            if progress.step % (every * 5) == 0 or progress.step == 1:
-                look()
-            if self._stop.is_set():
-                raise Stop
-
-        try:
-            family.fit(split.train, val=shown_images(split, 200), report=report)
-        except GenerativeError as error:
-            self.problem = error
-        look()

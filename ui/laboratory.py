@@ -5,7 +5,7 @@ import streamlit as st
 from generative import AnyFamily, GenerativeError
 from generative.family import Split
 from ui import experiments, state
-from ui.experiments import TrainJob
+from ui.courses import COURSES, TrainJob
 from ui.laboratory_views import VIEWS, samples_view
 from ui.language_views import LANGUAGE_VIEWS
 from ui.problems import notice
@@ -14,11 +14,10 @@ from ui.show import show
 from ui.sources import decimal
 from ui.texts import LABORATORY, Texts, grouped
 from ui.texts.laboratory import Explanation, LaboratoryTexts
-from ui.texts.laboratory_language import LABORATORY_LANGUAGE, LanguageTexts
+from ui.texts.laboratory_language import LABORATORY_LANGUAGE
 
 _REFRESH_S = 0.7
 _STEPS = (100, 4000)
-_USUAL_STEPS = {"autoencoder": 1500, "vae": 1500, "autoregressive": 1000}
 _LARGEST_MB = 5
 # The families that score an upload, the better one first.
 _JUDGES = ("vae", "autoencoder")
@@ -38,40 +37,42 @@ def page() -> None:
         label_visibility="collapsed",
     )
     _explanation(explained[name], words)
-    if name in LANGUAGE_VIEWS:
-        _language(name, words, of_language, texts)
-        return
-    with_judge = name in _JUDGES
-    labels = [words.samples, words.explore, words.train, *([words.anomaly] if with_judge else [])]
-    chosen = st.segmented_control(
-        words.family, labels, default=labels[0], key=f"lab_part_{name}", label_visibility="collapsed"
-    )
     try:
+        chosen = _part(name, words)
         if chosen == words.train:
             _training(name, words, texts)
-            return
-        family, split = _trained(name), _data(name)
-        if family is None:
-            show(notice(words.not_shipped.format(command=experiments.command(name))))
-        elif chosen == words.explore:
-            VIEWS[name](family, split, words)
-        elif chosen == words.anomaly:
-            _anomaly(family, split, words, texts)
         else:
-            samples_view(name, family, split, words)
+            _trying(name, chosen, words, texts)
     except GenerativeError as error:
         show(problem_html(error, texts))
 
 
-def _language(name: str, words: LaboratoryTexts, of_language: LanguageTexts, texts: Texts) -> None:
-    try:
-        family = _trained(name)
-        if family is None:
-            show(notice(words.not_shipped.format(command=experiments.command(name))))
-        else:
-            LANGUAGE_VIEWS[name](family, of_language)
-    except GenerativeError as error:
-        show(problem_html(error, texts))
+def _part(name: str, words: LaboratoryTexts) -> str:
+    """What is to be done with the family."""
+    labels = [words.explore] if name in LANGUAGE_VIEWS else [words.samples, words.explore]
+    labels += [words.train] * (name in COURSES) + [words.anomaly] * (name in _JUDGES)
+    if len(labels) == 1:
+        return labels[0]
+    # Where none comes with Fuente, there is nothing to try before one is trained.
+    default = words.train if name in LANGUAGE_VIEWS and _trained(name) is None else labels[0]
+    chosen = st.segmented_control(
+        words.family, labels, default=default, key=f"lab_part_{name}", label_visibility="collapsed"
+    )
+    return str(chosen or default)
+
+
+def _trying(name: str, part: str, words: LaboratoryTexts, texts: Texts) -> None:
+    family = _trained(name)
+    if family is None:
+        show(notice(words.not_shipped.format(command=experiments.command(name))))
+    elif name in LANGUAGE_VIEWS:
+        LANGUAGE_VIEWS[name](family, LABORATORY_LANGUAGE[state.interface_language()])
+    elif part == words.explore:
+        VIEWS[name](family, _data(name), words)
+    elif part == words.anomaly:
+        _anomaly(family, _data(name), words, texts)
+    else:
+        samples_view(name, family, _data(name), words)
 
 
 def problem_html(error: Exception, texts: Texts) -> Html:
@@ -108,12 +109,17 @@ def _training(name: str, words: LaboratoryTexts, texts: Texts) -> None:
     if job is not None and not job.done:
         _live(name)
         return
+    course, (low, high) = COURSES[name], _STEPS
+    data = course.data[0]
+    if len(course.data) > 1:
+        data = st.selectbox(
+            words.data, course.data, format_func=lambda one: words.data_names[one], key=f"lab_data_{name}"
+        )
     left, right = st.columns(2)
-    low, high = _STEPS
-    steps = left.slider(words.steps, low, high, _USUAL_STEPS.get(name, 400), step=100, key=f"lab_steps_{name}")
+    steps = left.slider(words.steps, low, high, course.steps, step=100, key=f"lab_steps_{name}")
     seed = right.number_input(words.seed, min_value=0, value=0, step=1, key=f"lab_seed_{name}")
     if st.button(words.start, type="primary", icon=":material/play_arrow:", key=f"lab_start_{name}"):
-        job = TrainJob(name, int(steps), int(seed))
+        job = TrainJob(name, int(steps), int(seed), data)
         st.session_state["lab_job"] = job
         job.begin()
         st.rerun()
@@ -134,7 +140,9 @@ def _live(name: str) -> None:
         st.rerun()
     progress = job.progress
     st.progress(progress.step / progress.total if progress else 0.0)
-    parts = [words.training.format(step=grouped(progress.step if progress else 0), total=grouped(job.steps))]
+    parts = [words.reading]
+    if progress:
+        parts = [words.training.format(step=grouped(progress.step), total=grouped(job.steps))]
     if progress and progress.rate and progress.left_s is not None:
         parts.append(words.rate.format(rate=decimal(progress.rate, texts, places=1)))
         parts.append(words.left.format(seconds=grouped(round(progress.left_s))))
@@ -151,18 +159,22 @@ def _outcome(job: TrainJob, words: LaboratoryTexts, texts: Texts) -> None:
         show(block("fu-problem", block("fu-problem-title", texts.problem_unexpected), role="alert"))
     else:
         made = job.progress.step if job.progress else 0
-        show(block("fu-status", words.trained.format(steps=grouped(made)), role="status"))
+        told = words.trained.format(steps=grouped(made), seconds=grouped(round(job.seconds)))
+        show(block("fu-status", told, role="status"))
     _curve_and_samples(job)
 
 
 def _curve_and_samples(job: TrainJob) -> None:
-    history = job.history
-    if history:
-        shown = [key for key in history[-1] if "loss" in key or key.endswith("accuracy")]
-        rows = [{"step": point["step"], **{key: point.get(key) for key in shown}} for point in history]
-        st.line_chart(rows, x="step", y=shown, height=240)
-    if job.samples is not None:
-        st.image(job.samples)
+    """Losses, accuracies on a scale of their own, and what the model makes."""
+    for kind in ("loss", "accuracy"):
+        shown = [key for key in (job.history[-1] if job.history else ()) if kind in key]
+        if shown and len(job.history) > 1:
+            rows = [{"step": point["step"], **{key: point.get(key) for key in shown}} for point in job.history]
+            st.line_chart(rows, x="step", y=shown, height=220)
+    if isinstance(job.made, str):
+        show(block("fu-passage fu-written", job.made))
+    elif job.made is not None:
+        st.image(job.made)
 
 
 def _anomaly(family: AnyFamily, split: Split, words: LaboratoryTexts, texts: Texts) -> None:

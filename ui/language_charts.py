@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor
 
 _ACCENT, _QUIET = "#12706b", "#c9c5b8"
+CELL = 15
+"""Pixels that a cell of attention is high, and wide where the page is wide enough."""
 
 
 def probabilities_chart(names: Sequence[str], before: Sequence[float], after: Sequence[float]) -> dict[str, Any]:
@@ -84,8 +86,7 @@ def attention_chart(weights: Tensor, rows: Sequence[str], columns: Sequence[str]
     colour = {"field": "weight", "type": "quantitative", "legend": None, "scale": {"range": ["#eef3ef", "#0b4f4b"]}}
     told = [{"field": "from"}, {"field": "to"}, {"field": "weight", "format": ".2f"}]
     return {
-        "height": {"step": 15},
-        "width": {"step": 15},
+        "height": {"step": CELL},
         "layer": [
             {
                 "data": {"values": cells},
@@ -94,7 +95,7 @@ def attention_chart(weights: Tensor, rows: Sequence[str], columns: Sequence[str]
             },
             {
                 "data": {"values": names},
-                "mark": {"type": "text", "fontSize": 12},
+                "mark": {"type": "text", "fontSize": 11},
                 "encoding": {"x": x, "y": y, "text": {"field": "name"}},
             },
         ],

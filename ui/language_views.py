@@ -15,7 +15,7 @@ from generative.language.transformer import Transformer, TransformerFamily
 from generative.language.translator import EncoderDecoder, Translator
 from generative.language.unified import Unified
 from ui.experiments import open_digits, picture, seeded
-from ui.language_charts import attention_chart, guesses_chart, probabilities_chart
+from ui.language_charts import CELL, attention_chart, guesses_chart, probabilities_chart
 from ui.safe import Html, block, span
 from ui.show import show
 from ui.texts import grouped
@@ -95,8 +95,13 @@ def _attention(family: TransformerFamily, text: str, words: LanguageTexts) -> No
     with family.evaluating():
         weights = network.attention_maps(family.characters.encode(text)[None])[layer, 0, head]
     letters = [visible_token(letter) for letter in text]
-    st.vega_lite_chart(attention_chart(weights, letters, letters), width="content", alt=words.attention)
+    _attention_chart(weights, letters, letters, words.attention)
     show(block("fu-limits", words.attention_help))
+
+
+def _attention_chart(weights: torch.Tensor, rows: Sequence[str], columns: Sequence[str], alt: str) -> None:
+    # A width in pixels, unlike one in cells, gives way on a phone.
+    st.vega_lite_chart(attention_chart(weights, rows, columns), width=CELL * (len(columns) + 1), alt=alt)
 
 
 def masked_view(family: Masked, words: LanguageTexts) -> None:
@@ -131,7 +136,7 @@ def translator_view(family: Translator, words: LanguageTexts) -> None:
         weights = network.given(source).cross_attention(target[:, :-1])[-1, 0].mean(0)
     read, written = (len(one.encode()) for one in (text, made))
     rows, columns = ([visible_token(letter) for letter in letters_of(one)] for one in (made, text))
-    st.vega_lite_chart(attention_chart(weights[:written, :read], rows, columns), width="content", alt=words.looked_at)
+    _attention_chart(weights[:written, :read], rows, columns, words.looked_at)
     show(block("fu-limits", words.looked_at_help))
 
 

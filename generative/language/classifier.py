@@ -184,9 +184,10 @@ def main() -> None:
     """Prints F1 of encoders that have read the messages before, on some splits."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the seed to begin with, where earlier ones are done")
     parser.add_argument("--pretraining", type=int, default=1000, help="steps of filling in; 0 leaves it out")
     arguments = parser.parse_args()
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.first, arguments.seeds):
         data = Classifier.open_data("spam", seed=seed)
         config = Classifier.preset("cpu", data.about).changed({"training.seed": seed})
         classifier = Classifier(config)

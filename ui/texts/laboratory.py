@@ -64,9 +64,12 @@ class LaboratoryTexts:
     grey: str
     back: str
     listen: str
+    data: str
+    data_names: Mapping[str, str]
     steps: str
     start: str
     stop: str
+    reading: str
     training: str
     trained: str
     rate: str
