@@ -11,6 +11,7 @@ from models.loading import (
     load_chat_tokenizer,
     load_cross_encoder,
     load_sentence_transformer,
+    load_speech_recognizer,
 )
 from models.planning import EVERYTHING_FITS, MemoryPlan, ModelShape, Room, plan_memory, shape_of
 from models.prepare import is_prepared, prepare, verify
@@ -44,6 +45,7 @@ __all__ = [
     "load_chat_tokenizer",
     "load_cross_encoder",
     "load_sentence_transformer",
+    "load_speech_recognizer",
     "merge_adapter",
     "plan_device",
     "plan_memory",

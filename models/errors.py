@@ -94,4 +94,5 @@ class DeviceError(ModelError):
 class MissingDependencyError(ModelError):
     def __init__(self, package: str, purpose: str, extra: str = "local") -> None:
         self.package = package
+        self.extra = extra
         super().__init__(f"{purpose} needs {package}. Run: pip install 'fuente[{extra}]'")

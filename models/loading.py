@@ -104,6 +104,32 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     return model.eval()
 
 
+def load_speech_recognizer(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]:
+    """The speech recognition model that writes text, in evaluation mode on the planned device, and its processor.
+
+    Raises: what `load_causal_lm` raises.
+    """
+    try:
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForSpeechSeq2Seq, AutoProcessor
+    except ImportError as error:
+        raise MissingDependencyError("transformers", "Understanding speech here") from error
+
+    shared = {"trust_remote_code": False, "local_files_only": resolved.local_files_only}
+    model: Any
+    load_processor: Any = AutoProcessor.from_pretrained
+    with quiet_transformers():
+        try:
+            model = AutoModelForSpeechSeq2Seq.from_pretrained(
+                resolved.path_or_hub_id, dtype=getattr(torch, plan.dtype_name), use_safetensors=True, **shared
+            )
+            processor = load_processor(resolved.path_or_hub_id, **shared)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise _load_error(resolved, error) from error
+    return model.eval().to(plan.device), processor
+
+
 def load_cross_encoder(resolved: ResolvedModel, plan: DevicePlan) -> Any:
     """The sentence-transformers cross-encoder, in evaluation mode on the planned device.
 

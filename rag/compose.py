@@ -41,6 +41,8 @@ from rag.model_loading import (
     load_embedder,
     load_entailment,
     load_generator,
+    load_recognizer,
+    load_voice,
     plan_memory,
     prompt_counter,
     server_generator,
@@ -50,6 +52,8 @@ from rag.phrases import LANGUAGES
 from rag.probe import Probe
 from rag.retriever import Retriever
 from rag.search import Search
+from rag.speech.dictation import Recognizer
+from rag.speech.voices import Voice
 from rag.types import Message
 
 Progress = Callable[[SyncProgress], None]
@@ -191,6 +195,22 @@ class Fuente:
             examples=load_examples(section.examples),
             entailment=load_entailment(self.config.models) if self.config.models.entailment else None,
         )
+
+    @cached_property
+    def voice(self) -> Voice:
+        """Reads answers aloud.
+
+        Raises: ConfigurationError when none is configured, MissingDependencyError, SpeechError.
+        """
+        return load_voice(self.config.speech.voice)
+
+    @cached_property
+    def recognizer(self) -> Recognizer:
+        """Writes down dictated questions.
+
+        Raises: ConfigurationError when none is configured, ModelError.
+        """
+        return load_recognizer(self.config.models, self.config.speech.recognizer)
 
     def packing(self, question: str, hits: Sequence[Hit]) -> Packing:
         """How the prompt of an answer fills up with these hits; the generator's tokenizer is all that is loaded.

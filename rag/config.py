@@ -164,6 +164,16 @@ class GenerationConfig(_Section):
         return Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
 
 
+class SpeechConfig(_Section):
+    """Answers read aloud and questions dictated, on this machine; docs/media.md."""
+
+    voice: str = ""
+    """What reads answers aloud: espeak, or a folder of Piper voices; empty for nothing."""
+    recognizer: str = ""
+    """Hub name or local folder of the speech recognition model that writes down what is dictated, such as
+    openai/whisper-small; empty for none."""
+
+
 class Config(BaseSettings):
     """The whole tree."""
 
@@ -180,6 +190,7 @@ class Config(BaseSettings):
     ingest: IngestConfig = IngestConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     generation: GenerationConfig = GenerationConfig()
+    speech: SpeechConfig = SpeechConfig()
 
     @classmethod
     def settings_customise_sources(

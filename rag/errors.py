@@ -4,6 +4,7 @@ RagError
 ├── ConfigurationError   a value or key of the configuration is wrong
 ├── CalibrationError     a stored calibration cannot be read
 ├── EmptyScopeError      no document is in the scope that was asked for
+├── SpeechError          something cannot be read aloud, or a recording cannot be understood
 └── GenerationError      the generator could not answer
     ├── OutOfMemoryError     the model had no memory for so many tokens
     └── PromptTooLongError   question and instructions alone exceed the budget
@@ -23,6 +24,10 @@ class CalibrationError(RagError):
 
 
 class EmptyScopeError(RagError):
+    pass
+
+
+class SpeechError(RagError):
     pass
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import models
@@ -9,7 +10,10 @@ from index.cross_encoder import CrossEncoderReranker
 from index.embedder import Embedder, prefixes_of
 from rag.config import ModelsConfig, ServerConfig
 from rag.entailment import Entailment, EntailmentModel
+from rag.errors import ConfigurationError
 from rag.generator import Generator
+from rag.speech.dictation import Recognizer, TransformersRecognizer
+from rag.speech.voices import ESPEAK, EspeakVoice, PiperVoices, Voice
 from rag.types import Message
 
 Report = Callable[[models.Progress], None]
@@ -104,6 +108,28 @@ def load_entailment(section: ModelsConfig) -> Entailment:
     plan = models.plan_device(section.device, role="embedder")
     model = models.load_cross_encoder(resolved_model(section, section.entailment), plan)
     return EntailmentModel(model, name=section.entailment)
+
+
+def load_voice(voice: str) -> Voice:
+    """What reads answers aloud.
+
+    Raises: ConfigurationError, MissingDependencyError, SpeechError.
+    """
+    if not voice:
+        raise ConfigurationError(f"speech.voice is not set. Set it to {ESPEAK} or a folder of Piper voices")
+    return EspeakVoice() if voice == ESPEAK else PiperVoices(Path(voice).expanduser())
+
+
+def load_recognizer(section: ModelsConfig, name: str) -> Recognizer:
+    """What writes down dictated questions.
+
+    Raises: ConfigurationError when none is named, ModelError for a model that cannot be used.
+    """
+    if not name:
+        mend = "Set it to a hub name such as openai/whisper-small, or to the folder of a model"
+        raise ConfigurationError(f"speech.recognizer is not set. {mend}")
+    plan = models.plan_device(section.device, role="embedder")
+    return TransformersRecognizer(*models.load_speech_recognizer(resolved_model(section, name), plan))
 
 
 def prompt_counter(section: ModelsConfig) -> tuple[Callable[[Sequence[Message]], int], int]:

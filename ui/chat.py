@@ -17,6 +17,7 @@ from ui.safe import Child, Html, block, join, span, tag
 from ui.scope import scope_text
 from ui.show import show
 from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
+from ui.speech import dictated_or_written, listen_button, play
 from ui.texts import Texts
 
 _MARKER = re.compile(r"\[(\d{1,3}|[?!])\]")
@@ -50,10 +51,14 @@ def page() -> None:
         with st.container(horizontal=True):
             if turns[-1].reply:
                 _why_button(turns[-1], texts)
+                if library.config.speech.voice:
+                    listen_button(turns[-1], texts)
             icon = ":material/refresh:"
             st.button(texts.new_conversation, key="clear", icon=icon, type="tertiary", on_click=turns.clear)
         if st.session_state.get("explained") == turns[-1].number:
             _why(library, turns[-1], texts)
+        if st.session_state.get("heard_turn") == turns[-1].number:
+            play(library, turns[-1], texts)
     _ask_box(library, texts)
 
 
@@ -92,7 +97,7 @@ def _why(library: Library, turn: AnswerJob, texts: Texts) -> None:
 def _ask_box(library: Library, texts: Texts) -> None:
     """The box is open while an answer is being written: the next question waits for its turn."""
     turns = state.turns()
-    question = st.chat_input(texts.ask_placeholder, key="question")
+    question = dictated_or_written(library, texts)
     if question and question.strip():
         number = turns[-1].number + 1 if turns else 1
         settings = state.settings(library.config, library.generator)

@@ -11,12 +11,15 @@ from index.embedder import Embedder
 from index.manifest import current_number
 from index.search import Index
 from index.types import DEFAULT_COLLECTION, Failure, SourceInfo, SyncProgress
-from rag import Answerer, Config, Fuente
+from rag import Answer, Answerer, Config, Fuente
 from rag.compose import questions_folder
 from rag.evaluation.building import QuestionWriter
 from rag.evaluation.curves import curves
 from rag.evaluation.opening import open_set
 from rag.evaluation.own import read_own
+from rag.speech.dictation import MOST_S
+from rag.speech.sound import read_wav
+from rag.speech.voices import said
 from ui.explain import Reasons
 from ui.jobs import AnswerJob, IngestJob, Job, MeasureJob, QuestionsJob, Settings
 from ui.uploads import is_upload, uploads_folder
@@ -39,6 +42,7 @@ class Library:
         self._opening = Lock()
         self._answering = Lock()
         self._writing = Lock()
+        self._speaking = Lock()
         self._listed: tuple[int, list[SourceInfo]] = (0, [])
         self._warming = False
         self._generator = self.generator
@@ -116,6 +120,23 @@ class Library:
         explanation = retriever.explain(question, k=settings.k, where=settings.where)
         hits = retriever.read([each.hit for each in explanation.taken])
         return Reasons(explanation, self._fuente.packing(question, hits))
+
+    def speak(self, answer: Answer) -> bytes:
+        """An answer read aloud, as a WAV file.
+
+        Raises: ConfigurationError, MissingDependencyError, SpeechError.
+        """
+        with self._speaking:
+            return self._fuente.voice.speak(*said(answer)).wav()
+
+    def transcribe(self, recording: bytes) -> str:
+        """What is said in a WAV file; "" where nothing was understood.
+
+        Raises: SpeechError, ModelError.
+        """
+        sound = read_wav(recording, most_s=MOST_S)
+        with self._speaking:
+            return self._fuente.recognizer.text(sound)
 
     def ingest(self, unsaved: Sequence[Failure] = (), *, collection: str = DEFAULT_COLLECTION) -> IngestJob:
         """The job that brings a collection up to date with its uploads."""

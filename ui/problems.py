@@ -58,7 +58,9 @@ def explain(error: Exception | None, texts: Texts) -> tuple[str, str]:
             name=error.name
         )
     if isinstance(error, MissingDependencyError):
-        return texts.problem_dependency.format(name=error.package), texts.problem_dependency_mend
+        return texts.problem_dependency.format(name=error.package), texts.problem_dependency_mend.format(
+            extra=error.extra
+        )
     for kind, explained in _KINDS:
         if isinstance(error, kind):
             return explained(texts)

@@ -8,13 +8,13 @@ import sys
 from index.errors import StoreError
 from ingest.errors import IngestError
 from models import ModelError
-from rag.cli import asking, evaluating, finetuning, keeping, library, preparing, tuning
+from rag.cli import asking, evaluating, finetuning, keeping, library, preparing, speaking, tuning
 from rag.cli.options import app
 from rag.cli.rendering import plain
 from rag.errors import RagError
 from rag.evaluation import EvaluationError
 
-__all__ = ["app", "asking", "evaluating", "finetuning", "keeping", "library", "main", "preparing", "tuning"]
+__all__ = ["app", "asking", "evaluating", "finetuning", "keeping", "library", "main", "preparing", "speaking", "tuning"]
 
 # Every error of ours states the value, the rule and the mend; a traceback would only hide that.
 # SQLite's tell of a full disk or a folder without write permission.

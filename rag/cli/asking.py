@@ -40,6 +40,7 @@ from rag.cli.rendering import (
     print_sources,
 )
 from rag.cli.scope import Scope, filter_of, scoped
+from rag.cli.speaking import AloudOption, write_aloud
 from rag.compose import Fuente
 from rag.conversation import Conversation
 from rag.packing import Packing
@@ -150,6 +151,7 @@ def ask(
     examples: ExamplesOption = None,
     reasoning: ReasoningOption = None,
     candidates: CandidatesOption = None,
+    aloud: AloudOption = None,
     index: IndexOption = None,
     json: JsonOption = False,
     _schema: Annotated[
@@ -179,7 +181,10 @@ def ask(
     _, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente)
+    voice = fuente.voice if aloud else None  # before the answer, which takes longer than to say what is missing
     answer = _stream(fuente, question, show=not json, where=where)
+    if voice and aloud:
+        write_aloud(answer, voice, aloud)
     if json:
         print_json(answer_json(answer))
         return

@@ -130,6 +130,7 @@ def test_the_commands_are_those_of_the_documentation() -> None:
         "finetune",
         "models",
         "doctor",
+        "transcribe",
     }
 
 

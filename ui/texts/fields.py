@@ -51,6 +51,11 @@ class Texts:
     first_steps: tuple[str, str, str]
     add_documents: str
     new_conversation: str
+    listen: str
+    listen_hide: str
+    listen_preparing: str
+    dictation_listening: str
+    dictation_empty: str
     stop: str
 
     stage_waiting: str
