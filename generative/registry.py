@@ -28,6 +28,9 @@ FAMILIES: dict[str, Entry] = {
     ),
     "masked": Entry("generative.language.masked", "Masked", "reads a text both ways and fills in what is covered"),
     "classifier": Entry("generative.language.classifier", "Classifier", "tells spam with a masked encoder"),
+    "instructed": Entry(
+        "generative.language.instruction", "Instructed", "replies to questions, tuned from a transformer"
+    ),
     "shared-space": Entry(
         "generative.language.shared_space", "SharedSpace", "digits, their words and tones in one space"
     ),
