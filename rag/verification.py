@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
+from index.analysis import terms
 from index.types import Hit
 from ingest.sentences import sentence_spans
 from ingest.types import Span
@@ -43,6 +44,7 @@ class VerifiedText:
         self._page_at = page_at
         self._line_ended = False
         self._said: set[str] = set()
+        self._told: list[tuple[str, frozenset[str]]] = []
 
     def add(self, sentence: str) -> str:
         """What a sentence that was written adds to the text, its marker included; "" when it is left out."""
@@ -59,6 +61,8 @@ class VerifiedText:
             return ""
         if mark != UNSUPPORTED_MARK:
             self.supported += 1
+            if self._is_told(content, mark):
+                return ""
             self._said.add(content)
         separator = "\n" if self._line_ended else " "
         added = f"{separator if self.text else ''}{content} {mark}"
@@ -92,7 +96,7 @@ class VerifiedText:
         """Another that goes on from here."""
         twin = copy.copy(self)
         twin.citations, twin.unsure = [*self.citations], [*self.unsure]
-        twin.unsupported, twin._said = [*self.unsupported], {*self._said}
+        twin.unsupported, twin._said, twin._told = [*self.unsupported], {*self._said}, [*self._told]
         return twin
 
     def adopt(self, twin: "VerifiedText") -> str:
@@ -106,6 +110,13 @@ class VerifiedText:
         self._judged += 1
         self._strength += max((one.support for one in self.citations if f"[{one.marker}]" in mark), default=0.0)
         return mark
+
+    def _is_told(self, content: str, mark: str) -> bool:
+        """Whether a sentence before, of the same source, has all of its words; the parts of a question repeat much."""
+        words = frozenset(terms(content, self._language))
+        told = any(mark == earlier and words <= known for earlier, known in self._told)
+        self._told.append((mark, words))
+        return told
 
     def note(self, text: str) -> str:
         """What a remark of ours, on a line of its own, adds to the text."""

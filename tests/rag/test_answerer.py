@@ -97,10 +97,16 @@ def test_without_a_document_in_the_filter_it_abstains() -> None:
     assert (answer.abstained, answer.text, answer.hits, answer.confidence) == (True, REFUSAL, (), 0.0)
 
 
-def test_equal_evidence_keeps_its_marker() -> None:
+def test_a_sentence_that_says_less_of_what_was_said_of_the_same_source_is_left_out() -> None:
     answer = writing(f"{FIRST} {SECOND} Las GAN las presentó Ian Goodfellow.").answer(QUESTION)
     check(answer)
-    assert answer.text.endswith("Las GAN las presentó Ian Goodfellow. [1]")
+    assert answer.text == f"{FIRST} [1] {SECOND} [2]"
+
+
+def test_equal_evidence_keeps_its_marker() -> None:
+    answer = writing(f"{FIRST} {SECOND} Ian Goodfellow presentó en 2014 las GAN y el generador.").answer(QUESTION)
+    check(answer)
+    assert answer.text.endswith("Ian Goodfellow presentó en 2014 las GAN y el generador. [1]")
     assert len(answer.citations) == 2
 
 
@@ -232,14 +238,14 @@ def test_an_empty_question_is_refused_at_once(question: str) -> None:
 
 
 def test_lists_keep_their_lines() -> None:
-    text = f"Son estas:\n\n- {SECOND}\n- Fue en 1999.\n- {THIRD}\n\n1. {FIRST}\n2. {FOURTH} {SECOND}"
+    text = f"Son estas:\n\n- {SECOND}\n- Fue en 1999.\n- {THIRD}\n\n1. {FIRST}\n2. {FOURTH} {SECOND[:-1]} y rápidas."
     answer = writing(text).answer(QUESTION)
     check(answer)
     assert answer.text.splitlines() == [
         f"- {SECOND} [1]",
         f"- {THIRD} [2]",
         f"1. {FIRST} [3]",
-        f"2. {FOURTH} [4] {SECOND} [1]",
+        f"2. {FOURTH} [4] {SECOND[:-1]} y rápidas. [1]",
     ]
 
 
