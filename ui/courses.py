@@ -12,7 +12,7 @@ from torch.utils.data import TensorDataset
 
 from generative import GenerativeError, Progress, Stop, family_class
 from generative.family import AnyFamily, Split
-from generative.language.masked import MASK, Masked
+from generative.language.masked import Masked
 from generative.language.pairs import Pairs
 from generative.language.transformer import TransformerFamily
 from generative.language.translator import Translator
@@ -20,10 +20,11 @@ from generative.language.unified import Unified, digit_words
 from generative.training import Data
 from ui.experiments import DATA, picture, seeded
 from ui.jobs import Job
+from ui.language_charts import visible_token
 
 Made = Image.Image | str
 _POINTS = 60
-_IMAGES, _LETTERS, _PAIRS = 36, 240, 4
+_IMAGES, _LETTERS, _PAIRS, _GUESSES = 36, 240, 4, 5
 # Every point of the curve reads so many held-out examples; a text is longer than an image.
 _WATCHED_IMAGES, _WATCHED_TEXTS = 200, 32
 
@@ -61,9 +62,10 @@ def written(family: TransformerFamily, _: Split) -> str:
 
 
 def filled_in(family: Masked, _: Split) -> str:
-    """A held-out text with its gap, and with the likeliest token in it."""
+    """A held-out text with its gap, and the likeliest tokens of it."""
     gap = family.config.example
-    return f"{gap}\n→ {gap.replace(f' {MASK}', family.fill_in(gap, 1)[0][0][0])}"
+    guesses = (f"{visible_token(token)} {share:.0%}" for token, share in family.fill_in(gap, _GUESSES)[0])
+    return f"{gap}\n→ {'   '.join(guesses)}"
 
 
 def translated(family: Translator, split: Split) -> str:

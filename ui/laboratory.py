@@ -110,14 +110,19 @@ def _training(name: str, words: LaboratoryTexts, texts: Texts) -> None:
         _live(name)
         return
     course, (low, high) = COURSES[name], _STEPS
-    data = course.data[0]
+    # What was chosen last is kept: while a training is drawn, the choices are not, and would be forgotten.
+    data, steps, seed = (job.data, job.steps, job.seed) if job else (course.data[0], course.steps, 0)
     if len(course.data) > 1:
         data = st.selectbox(
-            words.data, course.data, format_func=lambda one: words.data_names[one], key=f"lab_data_{name}"
+            words.data,
+            course.data,
+            course.data.index(data),
+            format_func=lambda one: words.data_names[one],
+            key=f"lab_data_{name}",
         )
     left, right = st.columns(2)
-    steps = left.slider(words.steps, low, high, course.steps, step=100, key=f"lab_steps_{name}")
-    seed = right.number_input(words.seed, min_value=0, value=0, step=1, key=f"lab_seed_{name}")
+    steps = left.slider(words.steps, low, high, steps, step=100, key=f"lab_steps_{name}")
+    seed = right.number_input(words.seed, min_value=0, value=seed, step=1, key=f"lab_seed_{name}")
     if st.button(words.start, type="primary", icon=":material/play_arrow:", key=f"lab_start_{name}"):
         job = TrainJob(name, int(steps), int(seed), data)
         st.session_state["lab_job"] = job
@@ -149,7 +154,7 @@ def _live(name: str) -> None:
     show(block("fu-status", span("fu-pulse"), " · ".join(parts), role="status"))
     if st.button(words.stop, icon=":material/stop:", key="lab_stop"):
         job.stop()
-    _curve_and_samples(job)
+    _curve_and_samples(job, words)
 
 
 def _outcome(job: TrainJob, words: LaboratoryTexts, texts: Texts) -> None:
@@ -161,20 +166,30 @@ def _outcome(job: TrainJob, words: LaboratoryTexts, texts: Texts) -> None:
         made = job.progress.step if job.progress else 0
         told = words.trained.format(steps=grouped(made), seconds=grouped(round(job.seconds)))
         show(block("fu-status", told, role="status"))
-    _curve_and_samples(job)
+    _curve_and_samples(job, words)
 
 
-def _curve_and_samples(job: TrainJob) -> None:
+def _curve_and_samples(job: TrainJob, words: LaboratoryTexts) -> None:
     """Losses, accuracies on a scale of their own, and what the model makes."""
     for kind in ("loss", "accuracy"):
-        shown = [key for key in (job.history[-1] if job.history else ()) if kind in key]
+        shown = {key: curve_name(key, words) for key in (job.history[-1] if job.history else ()) if kind in key}
         if shown and len(job.history) > 1:
-            rows = [{"step": point["step"], **{key: point.get(key) for key in shown}} for point in job.history]
-            st.line_chart(rows, x="step", y=shown, height=220)
+            rows = [
+                {words.step: point["step"], **{label: point.get(key) for key, label in shown.items()}}
+                for point in job.history
+            ]
+            st.line_chart(rows, x=words.step, y=list(shown.values()), height=220)
     if isinstance(job.made, str):
         show(block("fu-passage fu-written", job.made))
     elif job.made is not None:
         st.image(job.made)
+
+
+def curve_name(key: str, words: LaboratoryTexts) -> str:
+    """What a quantity of a training is called; those of one family alone keep their names."""
+    bare = key.removeprefix("val_")
+    name = {"loss": words.loss, "accuracy": words.accuracy}.get(bare, bare.replace("_", " "))
+    return name if bare == key else words.held_out.format(name=name)
 
 
 def _anomaly(family: AnyFamily, split: Split, words: LaboratoryTexts, texts: Texts) -> None:

@@ -101,3 +101,8 @@ def attention_chart(weights: Tensor, rows: Sequence[str], columns: Sequence[str]
         ],
         "config": {"view": {"stroke": None}},
     }
+
+
+def visible_token(token: str) -> str:
+    """A token with its spaces and line ends to be seen."""
+    return token.replace(" ", "␣").replace("\n", "↵")

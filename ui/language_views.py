@@ -15,7 +15,7 @@ from generative.language.transformer import Transformer, TransformerFamily
 from generative.language.translator import EncoderDecoder, Translator
 from generative.language.unified import Unified
 from ui.experiments import open_digits, picture, seeded
-from ui.language_charts import CELL, attention_chart, guesses_chart, probabilities_chart
+from ui.language_charts import CELL, attention_chart, guesses_chart, probabilities_chart, visible_token
 from ui.safe import Html, block, span
 from ui.show import show
 from ui.texts import grouped
@@ -192,11 +192,6 @@ def _audible(sound: torch.Tensor) -> Any:
 def letters_of(text: str) -> list[str]:
     """A text as one name for each of its bytes: the letter at its first, nothing at the rest."""
     return [name for letter in text for name in (letter, *[""] * (len(letter.encode()) - 1))]
-
-
-def visible_token(token: str) -> str:
-    """A token with its spaces and line ends to be seen."""
-    return token.replace(" ", "␣").replace("\n", "↵")
 
 
 LANGUAGE_VIEWS: dict[str, View] = {

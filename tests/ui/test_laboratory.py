@@ -14,6 +14,7 @@ from generative.errors import DataError
 from tests.ui.fakes import html
 from ui import experiments
 from ui.courses import COURSES
+from ui.laboratory import curve_name
 from ui.laboratory_views import VIEWS
 from ui.language_views import LANGUAGE_VIEWS
 from ui.texts import LABORATORY
@@ -96,8 +97,14 @@ def test_the_page_starts_a_training(page):
     app.session_state["lab_job"].wait(300)
     app.run()
     assert not app.exception
+    assert app.slider(key="lab_steps_autoencoder").value == 100
     assert EN.trained.split("{seconds}")[0].format(steps="100") in html(app)
     assert app.get("image")
+
+
+def test_the_quantities_of_a_curve_are_named():
+    assert curve_name("val_loss", EN) == "Loss, on held-out data"
+    assert [curve_name(key, LABORATORY["es"]) for key in ("accuracy", "class_loss")] == ["Aciertos", "class loss"]
 
 
 def _file(image):

@@ -14,8 +14,8 @@ from generative.language.translator import Translator, TranslatorConfig
 from generative.language.unified import Unified, UnifiedConfig
 from tests.ui.fakes import html
 from ui import experiments
-from ui.language_charts import attention_chart, guesses_chart, probabilities_chart
-from ui.language_views import letters_of, tokens_html, visible_token
+from ui.language_charts import attention_chart, guesses_chart, probabilities_chart, visible_token
+from ui.language_views import letters_of, tokens_html
 from ui.safe import escape
 from ui.texts.laboratory_language import LABORATORY_LANGUAGE
 

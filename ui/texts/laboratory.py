@@ -69,6 +69,9 @@ class LaboratoryTexts:
     steps: str
     start: str
     stop: str
+    loss: str
+    accuracy: str
+    held_out: str
     reading: str
     training: str
     trained: str
