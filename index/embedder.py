@@ -68,7 +68,7 @@ class Embedder(Embeddings):
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (N, D) float32 of questions."""
-        return self._encode(list(map(_readable, texts)), self.query_prefix)
+        return self._encode(list(map(readable, texts)), self.query_prefix)
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors (N, D) float32 of passages."""
@@ -84,7 +84,7 @@ class Embedder(Embeddings):
 
         Raises: RerankError for a model that does not tell.
         """
-        return token_states(self._model(), list(map(_readable, texts)), self.query_prefix, depths)
+        return token_states(self._model(), list(map(readable, texts)), self.query_prefix, depths)
 
     def passage_states(self, texts: Sequence[str], depths: Sequence[float]) -> list[TokenStates]:
         """The same of passages."""
@@ -136,7 +136,7 @@ class Embedder(Embeddings):
         return np.ascontiguousarray(vectors, np.float32)  # (N, D)
 
 
-def _readable(question: str) -> str:
+def readable(question: str) -> str:
     """What no tokenizer takes becomes "?": bytes of a command line that are no UTF-8 arrive as lone surrogates.
 
     Readers leave none in the text of documents.

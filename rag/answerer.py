@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Event as Signal
 
+from index.embedder import readable
 from index.filters import Filter
 from index.types import Hit
 from ingest.language import detect_language
@@ -106,6 +107,7 @@ class Answerer:
         """
         if not question.strip():
             raise ValueError("the question is empty; ask something")
+        question = readable(question)
         search = partial(self.retriever.search, k=k, where=where)
         manner = self._manner(question, sampling, options, language)
         return _Run(self, question, history or Conversation(), search, manner, cancel).events()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from index.embedder import readable
 from rag.types import Message
 
 
@@ -20,15 +21,18 @@ class ChatTokens:
         # A document that spells out the end of a turn must not be able to begin one of its own.
         turns = [{"role": m.role, "content": self._control.sub(_broken, m.content)} for m in messages]
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._ids(text)
 
     def plain(self, text: str) -> list[int]:
         """Ids of a text that no chat template surrounds."""
-        return list(self._tokenizer(self._control.sub(_broken, text), add_special_tokens=False)["input_ids"])
+        return self._ids(self._control.sub(_broken, text))
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt."""
         return len(self.prompt(messages))
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(readable(text), add_special_tokens=False)["input_ids"])
 
 
 def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:

@@ -237,6 +237,13 @@ def test_an_empty_question_is_refused_at_once(question: str) -> None:
         writing(FIRST).stream(question)
 
 
+def test_bytes_of_a_question_that_are_no_text_become_question_marks() -> None:
+    asked = writing(FIRST)
+    answer = asked.answer("¿Quién presentó las \udcff GAN?")
+    assert answer.question == "¿Quién presentó las ? GAN?"
+    assert answer.question in asked.generator.prompts[0][-1].content  # type: ignore[attr-defined]
+
+
 def test_lists_keep_their_lines() -> None:
     text = f"Son estas:\n\n- {SECOND}\n- Fue en 1999.\n- {THIRD}\n\n1. {FIRST}\n2. {FOURTH} {SECOND[:-1]} y rápidas."
     answer = writing(text).answer(QUESTION)
