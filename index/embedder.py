@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -124,11 +124,15 @@ class Embedder(Embeddings):
             return self._loaded
 
     def _encode(self, texts: Sequence[str], prefix: str) -> Vectors:
-        if not texts:
+        return self._encoded([prefix + text for text in texts])
+
+    def _encoded(self, inputs: Sequence[Any]) -> Vectors:
+        """Unit vectors (N, D) float32 of what the model takes."""
+        if not inputs:
             return np.zeros((0, self.dimension), np.float32)
         # sentence-transformers sorts by length, so batches waste little on padding.
         vectors = self._model().encode(
-            [prefix + text for text in texts],
+            list(inputs),
             batch_size=self._batch_size,
             normalize_embeddings=True,
             show_progress_bar=False,

@@ -164,6 +164,14 @@ class Store(Database):
         )
         return [row[0] for row in self._rows(query, {**parameters, "generation": generation})]
 
+    def chunk_texts(self) -> set[str]:
+        """The texts of the chunks of every generation that is kept.
+
+        Raises: IndexDamagedError.
+        """
+        rows = self._rows(f"SELECT c.text, {sound('chunks', 'c')} AS sound FROM chunks c")
+        return {row["text"] for row in map(self._checked, rows)}
+
     def document(self, document_id: str, generation: int) -> Document | None:
         """A document of a generation, with the first of its sources.
 

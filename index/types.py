@@ -68,7 +68,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did, by source; `embedded` counts chunks whose vector had to be computed."""
+    """What one sync did, by source; `embedded` counts chunks whose vector had to be computed.
+
+    `pictures` counts those of files that are new or changed, where pictures are indexed.
+    """
 
     added: Sequence[str] = ()
     changed: Sequence[str] = ()
@@ -79,6 +82,7 @@ class SyncReport:
     chunks: int = 0
     embedded: int = 0
     generation: int = 0
+    pictures: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Chunker:
         spans = (
             span for section in self._sections(document) for run in self._runs(section) for span in self._pack(run)
         )
-        return [_chunk(document, titles.at(span.start), span) for span in spans]
+        return [chunk_at(document, titles.at(span.start), span) for span in spans]
 
     def _sections(self, document: Document) -> Iterator[list[_Unit]]:
         """Units of each section; a section that is too short is joined with the next one."""
@@ -229,10 +229,10 @@ class _Titles:
 def whole_document(document: Document) -> list[Chunk]:
     """The whole text as one chunk, as evaluation sets with one passage a paragraph want it."""
     span = trimmed(document.text, 0, len(document.text))
-    return [] if span is None else [_chunk(document, _Titles(document).at(span.start), span)]
+    return [] if span is None else [chunk_at(document, _Titles(document).at(span.start), span)]
 
 
-def _chunk(document: Document, titles: tuple[str, ...], span: Span) -> Chunk:
+def chunk_at(document: Document, titles: tuple[str, ...], span: Span) -> Chunk:
     """The chunk of a range; its id depends on the document's id and the range alone."""
     key = f"{document.id}:{span.start}:{span.end}".encode()
     return Chunk(

@@ -12,8 +12,11 @@ from ingest.readers import check_size, read, reader_for
 from ingest.readers.source_code import SOURCE_SUFFIXES
 from ingest.types import Document, Extract
 
+FileIdentity = tuple[str, datetime]
+"""The sha256 of a file's bytes and the time of its last change."""
+
 DEFAULT_MAX_BYTES = 256 * 2**20
-_ID_DIGITS = 16
+ID_DIGITS = 16
 _SHORT_CHARACTERS = 200
 _READ_BYTES = 2**20
 # A pipe put in the place of a file would otherwise hold its reader for ever.
@@ -26,17 +29,17 @@ def read_document(path: Path, *, source: str, max_bytes: int = DEFAULT_MAX_BYTES
     Raises:
         IngestError: one of its kinds, each with the reason and the mend.
     """
+    reader_for(path)
     identity = identify(path, max_bytes=max_bytes)
     return to_document(path, read(path, max_bytes=max_bytes), source=source, identity=identity)
 
 
-def identify(path: Path, *, max_bytes: int) -> tuple[str, datetime]:
+def identify(path: Path, *, max_bytes: int) -> FileIdentity:
     """The sha256 of the file's bytes and the time of its last change.
 
     Raises:
-        IngestError: no reader for it, too large, empty, or it cannot be opened.
+        IngestError: too large, empty, or it cannot be opened.
     """
-    reader_for(path)
     try:
         check_size(path, max_bytes)
         modified = _modified(path)
@@ -47,7 +50,7 @@ def identify(path: Path, *, max_bytes: int) -> tuple[str, datetime]:
         raise UnreadableFileError(path, f"cannot be opened ({detail})", mend) from error
 
 
-def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[str, datetime]) -> Document:
+def to_document(path: Path, extract: Extract, *, source: str, identity: FileIdentity) -> Document:
     """The document made of an extract and of what `identify` found before it was read.
 
     Raises:
@@ -56,7 +59,7 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
     refuse_changed(path, identity)
     sha256, modified = identity
     return Document(
-        id=sha256[:_ID_DIGITS],
+        id=sha256[:ID_DIGITS],
         source=source,
         text=extract.text,
         pages=extract.pages,
@@ -72,7 +75,7 @@ def to_document(path: Path, extract: Extract, *, source: str, identity: tuple[st
     )
 
 
-def refuse_changed(path: Path, identity: tuple[str, datetime]) -> None:
+def refuse_changed(path: Path, identity: FileIdentity) -> None:
     """Raise UnreadableFileError when the file is no longer the one that `identify` found."""
     if not path.exists() or _modified(path) != identity[1]:
         raise UnreadableFileError(path, "was changed while it was read", "Ingest it again")

@@ -31,10 +31,12 @@ from ingest.errors import (
     UnsafeXmlError,
     UnsupportedFileError,
 )
+from ingest.pictures import Pictures, unpacked
+from ingest.readers import reader_for
 from ingest.readers.invariants import broken_rule
 from ingest.readers.text_builder import clean_text
-from ingest.reading import DEFAULT_MAX_BYTES, identify, refuse_changed, to_document
-from ingest.sandbox_worker import Message, frame, receive, send
+from ingest.reading import DEFAULT_MAX_BYTES, FileIdentity, identify, refuse_changed, to_document
+from ingest.sandbox_worker import Message, Wanted, frame, receive, send
 from ingest.types import Document, Extract, Heading, Page, Span
 
 _ERRORS: dict[str, type[IngestError]] = {
@@ -78,24 +80,41 @@ class SandboxedReader:
                 that takes too long, needs too much memory or ends the worker.
             RuntimeError: no worker can be started.
         """
-        identity = identify(path, max_bytes=self._max_bytes)
-        try:
-            with self._lock:
-                reply, text = self._ask(path)
-        except IngestError:
-            refuse_changed(path, identity)  # half of a file that is being written looks damaged
-            raise
+        reader_for(path)
+        identity, reply, text = self._answered(path, "text")
         return to_document(path, _extract(path, reply, text), source=source, identity=identity)
+
+    def pictures(self, path: Path) -> tuple[Pictures, FileIdentity]:
+        """The pictures of a file with one of `PICTURED_SUFFIXES`, and the identity of the file that they are of.
+
+        Raises: what `read` raises.
+        """
+        identity, reply, text = self._answered(path, "pictures")
+        refuse_changed(path, identity)
+        try:
+            return unpacked(reply, text), identity
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnreadableFileError(path, "got a malformed answer from its reader", _MEND) from error
 
     def close(self) -> None:
         """End the worker."""
         with self._lock:
             self._stop()
 
-    def _ask(self, path: Path) -> tuple[Message, str]:
+    def _answered(self, path: Path, wanted: Wanted) -> tuple[FileIdentity, Message, str]:
+        identity = identify(path, max_bytes=self._max_bytes)
+        try:
+            with self._lock:
+                reply, text = self._ask(path, wanted)
+        except IngestError:
+            refuse_changed(path, identity)  # half of a file that is being written looks damaged
+            raise
+        return identity, reply, text
+
+    def _ask(self, path: Path, wanted: Wanted) -> tuple[Message, str]:
         """The worker's answer about one file, errors raised."""
         process = self._running()
-        request = {"path": str(path.absolute()), "max_bytes": self._max_bytes}
+        request = {"path": str(path.absolute()), "max_bytes": self._max_bytes, "wanted": wanted}
         answer, timed_out = self._exchange(process, request, self._timeout_s)
         if timed_out:
             raise TimeLimitError(path, f"took longer than {self._timeout_s:g} s", _MEND)

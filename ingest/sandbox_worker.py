@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from ingest.errors import IngestError, MemoryLimitError, OversizeFileError, ReaderCrashError
+from ingest.pictures import packed, read_pictures
 from ingest.readers import read
 from ingest.types import Extract
 
@@ -24,6 +25,7 @@ if sys.platform != "win32":
     import resource
 
 Message = Mapping[str, Any]
+Wanted = Literal["text", "pictures"]
 Frame = tuple[bytes, bytes, bytes]
 
 MAX_MESSAGE_BYTES = 32 * 2**20  # some two million headings and blocks, ten times as large once parsed
@@ -142,6 +144,8 @@ def _answer(request: Message) -> Frame:
     """The extract, or the error with its rule; whatever a library raises is one, and ends only this file."""
     path = Path(request["path"])
     try:
+        if request["wanted"] == "pictures":
+            return frame(*packed(read_pictures(path, max_bytes=request["max_bytes"])))
         extract = read(path, max_bytes=request["max_bytes"])
         return frame(_structure(extract), extract.text)
     except IngestError as error:

@@ -83,6 +83,8 @@ def _module_dimension(kind: str, config: Any) -> Any:
     if kind == "Pooling":
         size = config["embedding_dimension"] if "embedding_dimension" in config else config["word_embedding_dimension"]
         return size * _pooling_modes(config)
+    if kind == "CLIPModel":
+        return config["projection_dim"]
     if kind == "Dense":
         return config["out_features"]
     return config["dimension"] if kind == "LayerNorm" else None
@@ -97,7 +99,9 @@ def _pooling_modes(config: Any) -> int:
 
 def _transformer_dimension(folder: Path) -> int | None:
     config = _read_json(folder / "config.json")
-    # A projection or a part for pictures decides instead where there is one.
+    if config.get("model_type") == "clip":
+        return _positive(config["projection_dim"])
+    # Of other models, a projection or a part for pictures decides instead where there is one.
     if not {"projection_dim", "embedding_dim", "vision_config"}.isdisjoint(config):
         return None
     return _positive(config["hidden_size"])

@@ -1,7 +1,6 @@
 """The composition root: the one place that turns the configuration into objects."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -19,7 +18,6 @@ from index.settings import SearchSettings
 from index.types import DEFAULT_COLLECTION, Hit, Identity, SyncProgress, SyncReport, check_collection
 from index.writer import IndexWriter
 from ingest.chunking import Chunker
-from ingest.discovery import discover
 from ingest.language import detect_language
 from ingest.sandbox import SandboxedReader
 from rag.answerer import Answerer
@@ -36,24 +34,23 @@ from rag.errors import ConfigurationError
 from rag.examples import load_examples
 from rag.expansion import QueryExpander
 from rag.generator import Generator, Likelihood
+from rag.media import Media
 from rag.model_loading import (
     load_cross_encoder,
     load_embedder,
     load_entailment,
     load_generator,
-    load_recognizer,
-    load_voice,
     plan_memory,
     prompt_counter,
     server_generator,
 )
 from rag.packing import Packing, packing
 from rag.phrases import LANGUAGES
+from rag.pictures import with_pictures
 from rag.probe import Probe
 from rag.retriever import Retriever
 from rag.search import Search
-from rag.speech.dictation import Recognizer
-from rag.speech.voices import Voice
+from rag.sources import named_path, read_suffixes, source_files
 from rag.types import Message
 
 Progress = Callable[[SyncProgress], None]
@@ -197,20 +194,9 @@ class Fuente:
         )
 
     @cached_property
-    def voice(self) -> Voice:
-        """Reads answers aloud.
-
-        Raises: ConfigurationError when none is configured, MissingDependencyError, SpeechError.
-        """
-        return load_voice(self.config.speech.voice)
-
-    @cached_property
-    def recognizer(self) -> Recognizer:
-        """Writes down dictated questions.
-
-        Raises: ConfigurationError when none is configured, ModelError.
-        """
-        return load_recognizer(self.config.models, self.config.speech.recognizer)
+    def media(self) -> Media:
+        """Speech and pictures."""
+        return Media(self.config)
 
     def packing(self, question: str, hits: Sequence[Hit]) -> Packing:
         """How the prompt of an answer fills up with these hits; the generator's tokenizer is all that is loaded.
@@ -286,21 +272,20 @@ class Fuente:
         # Before anything is loaded or made.
         check_collection(collection)
         section = self.config.ingest
-        given = [named_path(path) for path in paths]
-        skipped: list[Path] = []
-        # The index may lie among the documents: its own JSON files are none of them, the uploads below it are.
-        index = named_path(self.config.index)
-        generated = (str(index / "gen-"), str(questions_folder(index)))
-        files = [path for path in discover(given, on_skip=skipped.append) if not str(path).startswith(generated)]
-        left_out = [str(path) for path in skipped if not path.is_relative_to(index)]
+        files = source_files(paths, index=self.config.index, pictures=self.media.wants_pictures)
+        pictures = self.media.pictures if self.media.wants_pictures else None
+        roots = [] if keep_missing else files.folders
         report = progress or (lambda _: None)
         # Closed, not entered: its process starts with the first file that is new.
-        with (
-            closing(SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s)) as reader,
-            self.writer() as writer,
-        ):
-            roots = [] if keep_missing else [path for path in given if path.is_dir()]
-            return writer.sync(files, roots, reader.read, collection=collection, skipped=left_out, progress=report)
+        with closing(SandboxedReader(max_bytes=section.max_file_mb * 2**20, timeout_s=section.timeout_s)) as reader:
+            with self.writer() as writer:
+                found = writer.sync(
+                    files.texts, roots, reader.read, collection=collection, skipped=files.left_out, progress=report
+                )
+            if pictures is None:
+                return found
+            of_pictures = pictures.sync(files, reader, collection=collection, roots=roots, progress=report)
+        return with_pictures(found, of_pictures)
 
     def follow(
         self,
@@ -326,25 +311,34 @@ class Fuente:
 
         roots = [named_path(path) for path in paths]
         index, settle_s = named_path(self.config.index), self.config.ingest.settle_s
+        suffixes = read_suffixes(pictures=self.media.wants_pictures)
         follow(
             lambda: self.ingest(roots, collection=collection, keep_missing=keep_missing, progress=progress),
-            settled_changes(roots, index=index, stop=stop or Event(), settle_s=settle_s),
+            settled_changes(roots, index=index, stop=stop or Event(), settle_s=settle_s, suffixes=suffixes),
             on_report,
             on_error or (lambda error: _log.warning("%s", error)),
         )
 
     def reindex(self, *, progress: Progress | None = None) -> SyncReport:
         """Cuts and embeds the stored texts anew, as configured now."""
+        report = progress or (lambda _: None)
         with self.writer() as writer:
-            return writer.reindex(progress=progress or (lambda _: None))
+            found = writer.reindex(progress=report)
+        if self.media.has_pictures:
+            self.media.pictures.reindex(progress=report)
+        return found
 
     def remove(self, sources: Sequence[str], *, collection: str | None = None) -> None:
         """Takes files out of a collection, or of all.
 
         Raises: UnknownSourceError.
         """
-        with self.writer() as writer:
-            writer.remove(sources, collection=collection)
+        images = {info.source for info in self.media.images()}
+        if texts := [source for source in sources if source not in images]:
+            with self.writer() as writer:
+                writer.remove(texts, collection=collection)
+        if self.media.has_pictures:
+            self.media.pictures.remove(sources, collection=collection)
 
     def required_models(self) -> list[str]:
         """Names of the catalogue that this configuration needs."""
@@ -394,14 +388,3 @@ class Fuente:
             chunk_tokens=section.chunk_tokens,
             min_chunk_tokens=section.min_chunk_tokens,
         )
-
-
-def questions_folder(index: Path) -> Path:
-    """Where question sets about the documents of an index are kept; they are no documents."""
-    return index / "questions"
-
-
-def named_path(path: str | Path) -> Path:
-    """The absolute path under which a file is stored and cited; without "..", and links are not followed."""
-    # resolve() would follow links, and Path.expanduser() fails for a name such as ~$notes.docx.
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111

@@ -164,6 +164,16 @@ class GenerationConfig(_Section):
         return Options(**{field.name: getattr(self, field.name) for field in fields(Options)})
 
 
+class PicturesConfig(_Section):
+    """Pictures and figures of the documents, found by what they show; docs/media.md."""
+
+    model: str = ""
+    """Hub name or local folder of a CLIP-style model, such as sentence-transformers/clip-ViT-B-32; empty for none."""
+    text_model: str = ""
+    """A model of texts that was trained to meet that one in its space, such as
+    sentence-transformers/clip-ViT-B-32-multilingual-v1; empty where the model itself understands the questions."""
+
+
 class SpeechConfig(_Section):
     """Answers read aloud and questions dictated, on this machine; docs/media.md."""
 
@@ -191,6 +201,7 @@ class Config(BaseSettings):
     retrieval: RetrievalConfig = RetrievalConfig()
     generation: GenerationConfig = GenerationConfig()
     speech: SpeechConfig = SpeechConfig()
+    pictures: PicturesConfig = PicturesConfig()
 
     @classmethod
     def settings_customise_sources(

@@ -8,7 +8,8 @@ from typing import Any
 import models
 from index.cross_encoder import CrossEncoderReranker
 from index.embedder import Embedder, prefixes_of
-from rag.config import ModelsConfig, ServerConfig
+from index.pictures import PictureEmbedder, PictureFiles
+from rag.config import ModelsConfig, PicturesConfig, ServerConfig
 from rag.entailment import Entailment, EntailmentModel
 from rag.errors import ConfigurationError
 from rag.generator import Generator
@@ -26,12 +27,7 @@ def load_embedder(section: ModelsConfig) -> Embedder:
 
     Raises: NotPreparedError, UnknownModelError; DownloadError when a hub model cannot be fetched.
     """
-    resolved = resolved_model(section, section.embedder)
-    model: Any = models.defer_sentence_transformer(resolved, section.device)
-    if resolved.folder is None:
-        # A hub model that is not on this machine: its commit is known once it was fetched.
-        model = model.load()
-        resolved = resolved_model(section, section.embedder)
+    model, resolved = _deferred(section, section.embedder)
     query, passage = prefixes_of(section.embedder)
     return Embedder(
         model,
@@ -40,6 +36,20 @@ def load_embedder(section: ModelsConfig) -> Embedder:
         query_prefix=query if section.query_prefix is None else section.query_prefix,
         passage_prefix=passage if section.passage_prefix is None else section.passage_prefix,
     )
+
+
+def load_picture_embedder(section: ModelsConfig, pictures: PicturesConfig, files: PictureFiles) -> PictureEmbedder:
+    """Puts pictures and questions into one space.
+
+    Raises: ConfigurationError when none is configured, ModelError for models that cannot be used together.
+    """
+    if not pictures.model:
+        mend = "Set it to a hub name such as sentence-transformers/clip-ViT-B-32, or to the folder of a model"
+        raise ConfigurationError(f"pictures.model is not set. {mend}")
+    plain = section.model_copy(update={"query_prefix": "", "passage_prefix": ""})
+    texts = load_embedder(plain.model_copy(update={"embedder": pictures.text_model})) if pictures.text_model else None
+    model, resolved = _deferred(section, pictures.model)
+    return PictureEmbedder(model, files, name=pictures.model, revision=models.revision_of(resolved), texts=texts)
 
 
 def plan_memory(section: ModelsConfig, context_tokens: int, *, local: bool) -> models.MemoryPlan:
@@ -150,6 +160,16 @@ def resolved_model(section: ModelsConfig, name: str, progress: Report | None = N
     Raises: ModelError.
     """
     return models.resolve(name, section.cache, allow_network=section.network, progress=progress)
+
+
+def _deferred(section: ModelsConfig, name: str) -> tuple[Any, models.ResolvedModel]:
+    """A model of sentence-transformers, not loaded where its files are here already."""
+    resolved = resolved_model(section, name)
+    model = models.defer_sentence_transformer(resolved, section.device)
+    if resolved.folder is not None:
+        return model, resolved
+    # A hub model that is not on this machine: its commit is known once it was fetched.
+    return model.load(), resolved_model(section, name)
 
 
 def _shape(section: ModelsConfig, name: str) -> models.ModelShape:

@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -64,13 +64,15 @@ def follow(
             on_report(report)
 
 
-def settled_changes(roots: Sequence[Path], *, index: Path, stop: Event, settle_s: float) -> Iterator[bool]:
+def settled_changes(
+    roots: Sequence[Path], *, index: Path, stop: Event, settle_s: float, suffixes: Collection[str] = SUPPORTED_SUFFIXES
+) -> Iterator[bool]:
     """A tick about every `settle_s` seconds until `stop` is set: True when something changed and then rested so long.
 
-    The first True says nothing but that the watch has begun. Hidden files, machinery, files that no reader reads
+    The first True says nothing but that the watch has begun. Hidden files, machinery, files with none of the `suffixes`
     and the folder of the index do not count, unless they are named themselves. `roots` may vanish and come back.
     """
-    matters = _filter(roots, index)
+    matters = _filter(roots, index, suffixes)
     checked = time.monotonic()
     while not stop.is_set():
         state = [_identity(root) for root in roots]
@@ -121,7 +123,7 @@ def _batches(places: Sequence[Path], stop: Event, settle_s: float) -> Iterator[s
         yield from watch(*places, force_polling=True, poll_delay_ms=_POLL_MS, **options)
 
 
-def _filter(roots: Sequence[Path], index: Path) -> _Matters:
+def _filter(roots: Sequence[Path], index: Path, suffixes: Collection[str]) -> _Matters:
     """Whether a change may change what an ingest of `roots` finds.
 
     Some systems tell real paths of what was named through a link, so both forms are known.
@@ -138,7 +140,7 @@ def _filter(roots: Sequence[Path], index: Path) -> _Matters:
                 path.startswith(root + os.sep)
                 and (named_within or not (path + os.sep).startswith(own))
                 and not is_passed_over(Path(path[len(root) + 1 :]).parts)
-                and not _is_other_file(path)
+                and not _is_other_file(path, suffixes)
             )
             for root, named_within in forms
         )
@@ -150,10 +152,10 @@ def _forms(path: Path) -> set[str]:
     return {str(path), os.path.realpath(path)}
 
 
-def _is_other_file(path: str) -> bool:
+def _is_other_file(path: str, suffixes: Collection[str]) -> bool:
     """Whether it is a file that no reader reads; of one that is gone only folders would be known, so it is not."""
     found = Path(path)
-    return found.suffix.lower() not in SUPPORTED_SUFFIXES and found.is_file()
+    return found.suffix.lower() not in suffixes and found.is_file()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

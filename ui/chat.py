@@ -12,6 +12,7 @@ from ui import state
 from ui.explain import reasons_html
 from ui.jobs import AnswerJob
 from ui.library import Library
+from ui.pictures import draw_pictures, pictures_button
 from ui.problems import EXPECTED, notice, problem
 from ui.safe import Child, Html, block, join, span, tag
 from ui.scope import scope_text
@@ -51,12 +52,16 @@ def page() -> None:
         with st.container(horizontal=True):
             if turns[-1].reply:
                 _why_button(turns[-1], texts)
+                if library.config.pictures.model:
+                    pictures_button(turns[-1], texts)
                 if library.config.speech.voice:
                     listen_button(turns[-1], texts)
             icon = ":material/refresh:"
             st.button(texts.new_conversation, key="clear", icon=icon, type="tertiary", on_click=turns.clear)
         if st.session_state.get("explained") == turns[-1].number:
             _why(library, turns[-1], texts)
+        if st.session_state.get("pictured_turn") == turns[-1].number:
+            draw_pictures(library, turns[-1], texts)
         if st.session_state.get("heard_turn") == turns[-1].number:
             play(library, turns[-1], texts)
     _ask_box(library, texts)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from index.types import DEFAULT_COLLECTION, Failure, check_collection
-from ingest.readers import SUPPORTED_SUFFIXES
 from ui import state
 from ui.jobs import IngestJob, Pace
 from ui.library import Library
@@ -52,7 +51,7 @@ def _upload_form(library: Library, texts: Texts) -> None:
     with st.form("upload", clear_on_submit=True):
         files = st.file_uploader(
             texts.upload_label,
-            type=sorted(suffix.removeprefix(".") for suffix in SUPPORTED_SUFFIXES),
+            type=sorted(suffix.removeprefix(".") for suffix in library.suffixes()),
             accept_multiple_files=True,
             max_upload_size=limit,
             key="files",

@@ -12,11 +12,12 @@ from index.manifest import current_number
 from index.search import Index
 from index.types import DEFAULT_COLLECTION, Failure, SourceInfo, SyncProgress
 from rag import Answer, Answerer, Config, Fuente
-from rag.compose import questions_folder
 from rag.evaluation.building import QuestionWriter
 from rag.evaluation.curves import curves
 from rag.evaluation.opening import open_set
 from rag.evaluation.own import read_own
+from rag.pictures import PictureHit
+from rag.sources import pictures_folder, questions_folder, read_suffixes
 from rag.speech.dictation import MOST_S
 from rag.speech.sound import read_wav
 from rag.speech.voices import said
@@ -43,7 +44,8 @@ class Library:
         self._answering = Lock()
         self._writing = Lock()
         self._speaking = Lock()
-        self._listed: tuple[int, list[SourceInfo]] = (0, [])
+        self._picturing = Lock()
+        self._listed: tuple[tuple[int, int], list[SourceInfo]] = ((0, 0), [])
         self._warming = False
         self._generator = self.generator
         self._ready = False
@@ -73,7 +75,7 @@ class Library:
         """Whether there is something to ask about, as far as can be told without loading a model."""
         if current_number(self.config.index) == 0:
             return False
-        return not self._listed[0] or bool(self.documents())
+        return not any(self._listed[0]) or bool(self.documents())
 
     def documents(self) -> list[SourceInfo]:
         """Every document; loads the embedder at the first call.
@@ -83,9 +85,10 @@ class Library:
         if current_number(self.config.index) == 0:
             return []  # known without loading a model
         index = self._index()
-        generation = index.generation.number
-        if self._listed[0] != generation:
-            self._listed = (generation, index.sources())
+        generations = (index.generation.number, current_number(pictures_folder(self.config.index)))
+        if self._listed[0] != generations:
+            images = self._fuente.media.images() if self.config.pictures.model else []
+            self._listed = (generations, [*index.sources(), *images])
         return self._listed[1]
 
     def collections(self) -> list[str]:
@@ -121,13 +124,27 @@ class Library:
         hits = retriever.read([each.hit for each in explanation.taken])
         return Reasons(explanation, self._fuente.packing(question, hits))
 
+    def pictures(self, job: AnswerJob, k: int) -> list[PictureHit]:
+        """The `k` pictures that its question describes best, of the documents that it asks.
+
+        Raises: errors of models and of the index.
+        """
+        reply = job.reply
+        question = reply.answer.standalone_question if reply else job.question
+        with self._picturing:
+            return self._fuente.media.pictures.search(question, k, where=job.settings.where)
+
+    def suffixes(self) -> list[str]:
+        """The suffixes of the files that can be added."""
+        return sorted(read_suffixes(pictures=bool(self.config.pictures.model)))
+
     def speak(self, answer: Answer) -> bytes:
         """An answer read aloud, as a WAV file.
 
         Raises: ConfigurationError, MissingDependencyError, SpeechError.
         """
         with self._speaking:
-            return self._fuente.voice.speak(*said(answer)).wav()
+            return self._fuente.media.voice.speak(*said(answer)).wav()
 
     def transcribe(self, recording: bytes) -> str:
         """What is said in a WAV file; "" where nothing was understood.
@@ -136,7 +153,7 @@ class Library:
         """
         sound = read_wav(recording, most_s=MOST_S)
         with self._speaking:
-            return self._fuente.recognizer.text(sound)
+            return self._fuente.media.recognizer.text(sound)
 
     def ingest(self, unsaved: Sequence[Failure] = (), *, collection: str = DEFAULT_COLLECTION) -> IngestJob:
         """The job that brings a collection up to date with its uploads."""

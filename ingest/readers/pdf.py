@@ -4,6 +4,7 @@ import ctypes
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pypdfium2
@@ -34,6 +35,16 @@ def read_pdf(path: Path) -> Extract:
         OversizeFileError: a bomb, or more than `MAX_PAGES` pages.
         UnreadableFileError: damaged, or no PDF.
     """
+    with open_pdf(path) as document:
+        return _extract(document)
+
+
+@contextmanager
+def open_pdf(path: Path) -> Iterator[PdfDocument]:
+    """The document, for one thread at a time.
+
+    Raises: what `read_pdf` raises.
+    """
     refuse_pdf_bombs(path, path.read_bytes())
     with _PDFIUM:
         try:
@@ -41,7 +52,7 @@ def read_pdf(path: Path) -> Extract:
                 if len(document) > MAX_PAGES:
                     reason = f"has {len(document)} pages, more than {MAX_PAGES}"
                     raise OversizeFileError(path, reason, "Split it into files")
-                return _extract(document)
+                yield document
         except PdfiumError as error:
             if getattr(error, "err_code", None) in _LOCKED:
                 raise EncryptedFileError(path, "is encrypted", "Save a copy without a password") from error

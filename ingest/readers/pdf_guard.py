@@ -24,7 +24,7 @@ _IMAGE = re.compile(rb"/Subtype\s*/Image\b")
 
 
 def refuse_pdf_bombs(path: Path, data: bytes) -> None:
-    """Let pass the bytes of a PDF none of whose streams is a bomb; images do not count, as nothing draws them.
+    """Let pass the bytes of a PDF none of whose streams is a bomb; who draws images looks at their size.
 
     Raises:
         BombFileError: a stream is compressed more than once, or unpacks to more than `MAX_RATIO` times its size.

@@ -29,6 +29,7 @@ from rag.cli.options import (
     app,
     configured,
 )
+from rag.cli.picturing import print_pictures
 from rag.cli.progress import loading_progress, sync_progress
 from rag.cli.rendering import (
     channels_json,
@@ -44,6 +45,7 @@ from rag.cli.speaking import AloudOption, write_aloud
 from rag.compose import Fuente
 from rag.conversation import Conversation
 from rag.packing import Packing
+from rag.sources import pictures_folder
 from rag.types import Answer, Finished, Reasoning, Retrieved, Rewritten, TextDelta
 
 # Each is answered by one of the sample documents, in its language.
@@ -69,12 +71,19 @@ def search(
     expect: Annotated[
         str | None, typer.Option(help="Words of a passage, or a source: say where it stood and why it was missed.")
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Find pictures by what they show; pictures.model says by whom.")
+    ] = False,
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find the passages that are nearest to a question."""
+    """Find the passages that are nearest to a question, or the pictures."""
     fuente = configured(index, retrieval={"k": k, "diversity": diversity, "per_source": per_source})
     infos = index_state(fuente)[1]
+    if pictures:
+        where = filter_of(scope, fuente, infos, folder=pictures_folder(fuente.config.index))
+        print_pictures(fuente.media.pictures.search(question, fuente.config.retrieval.k, where=where), json=json)
+        return
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente, embedder_only=True)
     if explain or expect is not None:
@@ -181,7 +190,7 @@ def ask(
     _, infos = index_state(fuente)
     where = filter_of(scope, fuente, infos)
     prepare_missing(fuente)
-    voice = fuente.voice if aloud else None  # before the answer, which takes longer than to say what is missing
+    voice = fuente.media.voice if aloud else None  # before the answer, which takes longer than to say what is missing
     answer = _stream(fuente, question, show=not json, where=where)
     if voice and aloud:
         write_aloud(answer, voice, aloud)

@@ -12,7 +12,7 @@ from index.archive import backup as write_backup
 from index.archive import restore as restore_backup
 from index.archive_file import UPLOADS, Contents
 from index.embedder import Embedder
-from index.integrity import Examination, examine
+from index.integrity import Examination
 from index.repair import RepairReport, salvageable
 from index.repair import repair as repair_index
 from index.salvage import Salvage
@@ -20,6 +20,7 @@ from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import count_progress
 from rag.cli.rendering import notes, out, plain, print_json, size
 from rag.compose import Fuente
+from rag.pictures import examined
 
 
 @app.command(epilog="Example: fuente verify --json")
@@ -27,7 +28,7 @@ def verify(index: IndexOption = None, json: JsonOption = False) -> None:
     """Check every file and every relation of the index; nothing is changed."""
     folder = configured(index).config.index
     with _stages() as progress:
-        found = examine(folder, progress)
+        found = examined(folder, progress)
         is_store = any(finding.kind == "store" for finding in found.damage)
         saved = salvageable(folder, progress) if is_store else None
     if json:

@@ -18,7 +18,8 @@ from index.types import DEFAULT_COLLECTION, SourceInfo, SyncReport, check_collec
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import sync_progress
 from rag.cli.rendering import notes, out, plain, print_json, size
-from rag.compose import Fuente, named_path
+from rag.compose import Fuente
+from rag.sources import named_path
 
 
 def _named(name: str | None) -> str | None:
@@ -122,7 +123,7 @@ def remove(
 
 
 def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
-    """What `status` says, and the files; read from the store, no model is loaded.
+    """What `status` says, and the files, images among them; read from the store, no model is loaded.
 
     Raises: IndexNotFoundError, IndexDamagedError.
     """
@@ -149,7 +150,7 @@ def index_state(fuente: Fuente) -> tuple[dict[str, Any], list[SourceInfo]]:
         **_published(folder),
         "size_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
-    return state, infos
+    return state, [*infos, *fuente.media.images()]
 
 
 def _published(folder: Path) -> dict[str, str]:
@@ -237,7 +238,8 @@ def _print_report(report: SyncReport, seconds: float) -> None:
 
 def _summary(report: SyncReport) -> str:
     parts = [f"{len(getattr(report, name))} {name}" for name in ("added", "changed", "unchanged", "removed", "failed")]
-    return ", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded)"
+    pictures = f", {report.pictures} pictures" if report.pictures else ""
+    return ", ".join(parts) + f" · {report.chunks} chunks ({report.embedded} embedded){pictures}"
 
 
 def _print_failures(report: SyncReport) -> None:
@@ -255,6 +257,7 @@ def _report_json(report: SyncReport) -> dict[str, Any]:
         "skipped": list(report.skipped),
         "chunks": report.chunks,
         "embedded": report.embedded,
+        "pictures": report.pictures,
         "generation": report.generation,
     }
 

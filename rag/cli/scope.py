@@ -14,8 +14,9 @@ from index.filters import Filter
 from index.manifest import current_number
 from index.store import Store
 from index.types import SourceInfo
-from rag.compose import Fuente, named_path
+from rag.compose import Fuente
 from rag.errors import EmptyScopeError
+from rag.sources import named_path
 
 _Several = list[str] | None
 
@@ -75,10 +76,13 @@ def scoped(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def filter_of(scope: Scope, fuente: Fuente, infos: Sequence[SourceInfo]) -> Filter | None:
+def filter_of(
+    scope: Scope, fuente: Fuente, infos: Sequence[SourceInfo], *, folder: Path | None = None
+) -> Filter | None:
     """The filter that the options stand for; None when there is none.
 
-    `infos` are the sources of the index. Raises: typer.BadParameter; EmptyScopeError when no document meets it.
+    `folder` has the store that is asked, by default that of the texts. `infos` are the sources of the index.
+    Raises: typer.BadParameter; EmptyScopeError when no document meets it.
     """
     where = Filter(
         collections=tuple(scope.collection or ()),
@@ -92,7 +96,7 @@ def filter_of(scope: Scope, fuente: Fuente, infos: Sequence[SourceInfo]) -> Filt
         return None
     _check_known("collection", where.collections, {info.collection for info in infos})
     _check_known("language", where.languages, {info.language for info in infos})
-    folder = fuente.config.index
+    folder = folder or fuente.config.index
     if not Store.open(folder / "fuente.db").matching(where, current_number(folder)):
         raise EmptyScopeError(f"no document meets {scope}. {_contents(infos)}")
     return where

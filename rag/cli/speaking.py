@@ -30,4 +30,4 @@ def write_aloud(answer: Answer, voice: Voice, path: Path) -> None:
 def transcribe(recording: Annotated[Path, typer.Argument(help=f"A WAV file of {MOST_S:.0f} s at most.")]) -> None:
     """Write down a spoken question, by the model that speech.recognizer names."""
     sound = read_wav(recording.read_bytes(), most_s=MOST_S)
-    out.print(Text(plain(configured(None).recognizer.text(sound))))
+    out.print(Text(plain(configured(None).media.recognizer.text(sound))))

@@ -14,9 +14,10 @@ from index.settings import SearchSettings
 from ingest.errors import UnreadableFileError
 from models import ModelError
 from models.planning import memory_of
-from rag.compose import Fuente, named_path
+from rag.compose import Fuente
 from rag.errors import ConfigurationError
 from rag.server_generator import ServerGenerator
+from rag.sources import named_path
 from rag.transformers_generator import TransformersGenerator
 
 ROOT = Path(__file__).parents[2]

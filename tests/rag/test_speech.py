@@ -167,15 +167,15 @@ def test_a_missing_package_names_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, package, None)
     voices._espeak.cache_clear()
     with pytest.raises(MissingDependencyError, match=r"Run: pip install 'fuente\[speech\]'") as found:
-        _ = Fuente.configured(speech={"voice": value}).voice
+        _ = Fuente.configured(speech={"voice": value}).media.voice
     assert found.value.extra == "speech"
 
 
 def test_what_is_not_configured_says_so(plain_settings: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"speech\.voice is not set"):
-        _ = Fuente.configured().voice
+        _ = Fuente.configured().media.voice
     with pytest.raises(ConfigurationError, match=r"speech\.recognizer is not set"):
-        _ = Fuente.configured().recognizer
+        _ = Fuente.configured().media.recognizer
 
 
 def tiny_whisper(folder: Path, spoken: list[Sound]) -> None:
@@ -240,7 +240,7 @@ def test_what_is_said_is_written_down(
     whisper: Path, spoken: list[Sound], plain_settings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FUENTE_MODELS__DEVICE", "cpu")
-    recognizer = Fuente.configured(speech={"recognizer": str(whisper)}).recognizer
+    recognizer = Fuente.configured(speech={"recognizer": str(whisper)}).media.recognizer
     assert [recognizer.text(sound) for sound in spoken] == list(SENTENCES)
     stereo = [np.repeat(np.frombuffer(sound.pcm, "<i2"), 2).tobytes() for sound in spoken]
     again = [read_wav(wav(pcm, channels=2, rate_hz=22050), most_s=MOST_S) for pcm in stereo]
@@ -261,7 +261,7 @@ def test_a_recording_is_transcribed_in_the_terminal(
 def test_pickled_weights_are_refused(plain_settings: Path, tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(UnsafeModelError):
-        _ = Fuente.configured(speech={"recognizer": str(tmp_path)}).recognizer
+        _ = Fuente.configured(speech={"recognizer": str(tmp_path)}).media.recognizer
 
 
 def test_an_answer_is_written_as_sound_beside_its_text(

@@ -82,6 +82,7 @@ class FakeFuente:
     def __init__(self, config: Config, events: Sequence[Any] = (), error: Exception | None = None) -> None:
         self.config = config
         self.embedder = object()
+        self.media = SimpleNamespace()
         self.answerer = FakeAnswerer(events, error)
         self.infos: list[SourceInfo] = []
         self.documents = {"d1": Document("d1", "/library/moon.txt", TEXT, (), "en", {}, "0")}

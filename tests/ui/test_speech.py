@@ -56,13 +56,13 @@ def test_nothing_of_it_is_there_unless_configured(fuente, monkeypatch):
 
 def test_an_answer_is_read_aloud_once_and_hidden_again(speaking, monkeypatch):
     fuente = speaking(voice="espeak")
-    fuente.voice = FakeVoice()
+    fuente.media.voice = FakeVoice()
     app = asked(fuente, monkeypatch)
     assert not app.get("audio")
     app.button(key="listen").click().run()
     app.run()
     assert len(app.get("audio")) == 1
-    assert fuente.voice.said == [(QUOTE, "en")]
+    assert fuente.media.voice.said == [(QUOTE, "en")]
     assert app.button(key="listen").label == EN.listen_hide
     app.button(key="listen").click().run()
     assert not app.get("audio")
@@ -71,7 +71,7 @@ def test_an_answer_is_read_aloud_once_and_hidden_again(speaking, monkeypatch):
 
 def test_a_voice_that_is_not_installed_is_told_with_the_command(speaking, monkeypatch):
     fuente = speaking(voice="espeak")
-    fuente.voice = FakeVoice(MissingDependencyError("espeakng-loader", "Reading aloud", "speech"))
+    fuente.media.voice = FakeVoice(MissingDependencyError("espeakng-loader", "Reading aloud", "speech"))
     app = asked(fuente, monkeypatch)
     app.button(key="listen").click().run()
     assert "pip install &#x27;fuente[speech]&#x27;" in html(app)
@@ -105,7 +105,7 @@ def dictated(fuente, monkeypatch, recording, text=""):
 
 def test_what_was_dictated_is_put_into_the_box_to_be_read_over(speaking, monkeypatch):
     fuente = speaking(recognizer="a/b")
-    fuente.recognizer = SimpleNamespace(text=lambda sound: "where is it?" if sound == SOUND else "")
+    fuente.media.recognizer = SimpleNamespace(text=lambda sound: "where is it?" if sound == SOUND else "")
     app = dictated(fuente, monkeypatch, SOUND.wav(), text="And")
     assert (app.chat_input[0].proto.value, app.chat_input[0].proto.set_value) == ("And where is it?", True)
     assert app.text[0].value == "None"  # nothing is asked yet
@@ -114,6 +114,6 @@ def test_what_was_dictated_is_put_into_the_box_to_be_read_over(speaking, monkeyp
 
 def test_what_cannot_be_understood_is_told(speaking, monkeypatch):
     fuente = speaking(recognizer="a/b")
-    fuente.recognizer = SimpleNamespace(text=lambda sound: "")
+    fuente.media.recognizer = SimpleNamespace(text=lambda sound: "")
     assert EN.dictation_empty in html(dictated(fuente, monkeypatch, SOUND.wav()))
     assert "no WAV file" in html(dictated(fuente, monkeypatch, b"noise"))

@@ -51,6 +51,11 @@ class Texts:
     first_steps: tuple[str, str, str]
     add_documents: str
     new_conversation: str
+    pictures: str
+    pictures_hide: str
+    pictures_searching: str
+    pictures_hint: str
+    pictures_none: str
     listen: str
     listen_hide: str
     listen_preparing: str
