@@ -1,6 +1,7 @@
 """Pictures of documents are indexed beside the texts and found by what they show, with a real CLIP of tiny size."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -216,5 +217,20 @@ def test_nothing_changes_where_it_is_not_configured(
     assert "fuente ingest PATH" in failure("search", QUESTION, "--pictures", "--source", "red.png")
 
 
-def test_the_files_of_a_clip_tell_its_dimension(tiny_clip: Path) -> None:
+def test_a_clip_as_older_versions_of_the_library_saved_it_is_known_and_used(
+    gallery: Path, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert embedding_dimension(tiny_clip) == 16
+    older = tmp_path / "older"
+    shutil.copytree(tiny_clip, older / "0_CLIPModel")
+    module = {"idx": 0, "name": "0", "path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}
+    (older / "modules.json").write_text(json.dumps([module]), encoding="utf-8")
+    assert embedding_dimension(older) == 16
+    run("ingest", "docs")
+    expected = library().search(QUESTION, 9)
+    shutil.rmtree(pictures_folder(Path("fuente-index")))
+    monkeypatch.setenv("FUENTE_PICTURES__MODEL", str(older))
+    run("ingest", "docs")
+    found = library().search(QUESTION, 9)
+    assert names(found) == names(expected)
+    np.testing.assert_allclose([hit.score for hit in found], [hit.score for hit in expected], atol=1e-5)
