@@ -29,8 +29,7 @@ from models.errors import DimensionError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Pictures have no language (ISO 639-2, undetermined).
-_NO_LANGUAGE = "und"
+_NO_LANGUAGE = ""
 _QUALITY = 85
 _MEND = "Delete this folder of copies and the index beside it, then run `fuente ingest`: all of it is made anew"
 _ADDRESS = re.compile(r"[0-9a-f]{64}")

@@ -101,7 +101,16 @@ def load_sentence_transformer(resolved: ResolvedModel, plan: DevicePlan) -> Any:
             )
         except (OSError, ValueError, SafetensorError) as error:
             raise _load_error(resolved, error) from error
+    _limit_texts(model)
     return model.eval()
+
+
+def _limit_texts(model: Any) -> None:
+    """Cuts texts where the part of a CLIP-style model that reads them ends: not every tokenizer was told."""
+    config = getattr(getattr(model[0], "model", None), "config", None)
+    most = getattr(getattr(config, "text_config", None), "max_position_embeddings", None)
+    if most is not None and (model.max_seq_length or most + 1) > most:
+        model.max_seq_length = most
 
 
 def load_speech_recognizer(resolved: ResolvedModel, plan: DevicePlan) -> tuple[Any, Any]:

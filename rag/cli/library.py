@@ -97,9 +97,11 @@ def status(
         out.print(f"{name.replace('_', ' '):<16} {size(value) if name == 'size_bytes' else plain(str(value))}")
     if sources:
         for info in infos:
-            of = "" if info.collection == DEFAULT_COLLECTION else f"{plain(info.collection)}, "
-            pages = f", {info.pages} pages" if info.pages else ""
-            out.print(f"  {plain(info.source)}  ({of}{info.language}, {info.chunks} chunks{pages})")
+            facts = [] if info.collection == DEFAULT_COLLECTION else [plain(info.collection)]
+            facts += [info.language] if info.language else []
+            facts.append(f"{info.chunks} chunks")
+            facts += [f"{info.pages} pages"] if info.pages else []
+            out.print(f"  {plain(info.source)}  ({', '.join(facts)})")
 
 
 @app.command(epilog="Example: fuente remove notes.pdf")

@@ -111,7 +111,7 @@ def _check_known(kind: str, names: Sequence[str], known: Collection[str]) -> Non
 
 def _contents(infos: Sequence[SourceInfo]) -> str:
     collections = ", ".join(sorted({info.collection for info in infos}))
-    languages = ", ".join(sorted({info.language for info in infos}))
+    languages = ", ".join(sorted({info.language for info in infos if info.language}))
     return (
         f"There are the collections {collections} and the languages {languages};"
         " `fuente status --sources` lists the documents"

@@ -30,15 +30,15 @@ def save_tiny_clip(folder: Path) -> None:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-    end = "<|endoftext|>"
+    begin, end, other = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
     pieces = json.loads(tiny_tokenizer().backend_tokenizer.to_str())["model"]
     make_tokenizer: Any = CLIPTokenizer
     tokenizer = make_tokenizer(
-        vocab=pieces["vocab"], merges=[tuple(merge) for merge in pieces["merges"]], unk_token=end, bos_token=end,
-        eos_token=end, pad_token=end, model_max_length=32,
+        vocab=pieces["vocab"], merges=[tuple(merge) for merge in pieces["merges"]], unk_token=other, bos_token=begin,
+        eos_token=end, pad_token=other,
     )  # fmt: skip
     size = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    special = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    special = {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
     config = CLIPConfig(
         text_config={**size, **special, "vocab_size": len(tokenizer), "max_position_embeddings": 32},
         vision_config={**size, "image_size": 32, "patch_size": 8},
@@ -123,10 +123,17 @@ def test_filters_come_before_the_best_are_taken(gallery: Path) -> None:
         (found,) = run_json("search", QUESTION, "--pictures", "-k", "1", "--source", Path(hit.source).name)["pictures"]
         assert (found["source"], found["rank"], found["file"]) == (hit.source, 1, str(hit.path))
     lines = run("search", QUESTION, "--pictures", "-k", "2").splitlines()
-    assert [line.split()[1] for line in lines[::2]] == [hit.source.rstrip(",") for hit in everything[:2]]
+    assert [line.split()[1].rstrip(",") for line in lines[::2]] == [hit.source for hit in everything[:2]]
     run("ingest", "figure.png", "--collection", "mine")
     (only,) = run_json("search", QUESTION, "--pictures", "--collection", "mine")["pictures"]
     assert Path(only["source"]).name == "figure.png"
+
+
+def test_a_question_is_read_as_far_as_the_model_reads(gallery: Path) -> None:
+    run("ingest", "docs")
+    asked = library()
+    short, long, longer = (asked.search(text, 1)[0].score for text in (QUESTION, QUESTION * 50, QUESTION * 60))
+    assert short != long == longer
 
 
 def test_what_changes_or_leaves_is_followed_and_its_copy_deleted(gallery: Path) -> None:
