@@ -31,8 +31,8 @@ _BEGUN_REFUSAL = tuple(NO_ANSWER.casefold()[:length] for length in range(3, len(
 _TELLING_LETTERS = 40
 # The least ln P at which words that were found are told to the model that writes; others are wrong more often.
 _SURE = -1.0
-# Such words might end the quotation in which they are told.
-_ENDS_QUOTATION = re.compile(r"[«»“”\"\n]")
+# Words with these might end the quotation in which they are told, or look like a marker where they are quoted.
+_ENDS_QUOTATION = re.compile(r"[«»“”\"\n\[\]]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,10 +184,13 @@ class TestWordsFirst:
     def test_they_are_not_looked_for_where_that_is_not_wanted(self) -> None:
         assert self.asked("Augustin Fresnel", words_first=False)[0] == ""
 
-    def test_words_that_could_end_their_quotation_are_not_told_to_the_model(self) -> None:
-        hits = hits_of(document("Lo construyó «Augustin» Fresnel."))
-        generator = ScriptedExtractor("Augustin» Fresnel", [self.WRITTEN])
-        assert answerer(generator, hits).answer(QUESTION).words == "Augustin» Fresnel"
+    @pytest.mark.parametrize("words", ["Augustin» Fresnel", "Augustin [2] Fresnel"])
+    def test_words_that_could_end_their_quotation_or_look_like_a_marker_are_not_told_to_the_model(
+        self, words: str
+    ) -> None:
+        hits = hits_of(document(f"Lo construyó {words}."))
+        generator = ScriptedExtractor(words, [self.WRITTEN])
+        assert answerer(generator, hits).answer(QUESTION).words == words
         assert generator.prompts[-1][-1].content.endswith(QUESTION)
 
     def test_words_of_another_language_are_not_told_to_the_model(self) -> None:
