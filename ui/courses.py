@@ -11,9 +11,11 @@ from PIL import Image
 from torch.utils.data import TensorDataset
 
 from generative import GenerativeError, Progress, Stop, family_class
+from generative.errors import DataError
 from generative.family import AnyFamily, Split
-from generative.language.masked import Masked
+from generative.language.masked import Masked, open_passages
 from generative.language.pairs import Pairs
+from generative.language.texts import split_text
 from generative.language.transformer import TransformerFamily
 from generative.language.translator import Translator
 from generative.language.unified import Unified, digit_words
@@ -23,6 +25,8 @@ from ui.jobs import Job
 from ui.language_charts import visible_token
 
 Made = Image.Image | str
+OWN = "own"
+"""The data that somebody brings."""
 _POINTS = 60
 _IMAGES, _LETTERS, _PAIRS, _GUESSES = 36, 240, 4, 5
 # Every point of the curve reads so many held-out examples; a text is longer than an image.
@@ -41,6 +45,13 @@ class Course:
     watched: int = _WATCHED_TEXTS
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Of the preset, which is meant for more time than somebody who looks on has."""
+    open_own: Callable[[str, str], Split] | None = None
+    """Makes data of a text that somebody brings, and its name."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The data to choose from."""
+        return self.data if self.open_own is None else (*self.data, OWN)
 
 
 def drawn(family: AnyFamily, _: Split) -> Image.Image:
@@ -81,8 +92,8 @@ _SMALL = {"shape.width": 96, "shape.layers": 3, "shape.heads": 4, "shape.kv_head
 COURSES: dict[str, Course] = {
     name: Course(name, (data,), drawn, 1500 if name in _LONGER else 400, _WATCHED_IMAGES) for name, data in DATA.items()
 } | {
-    "transformer": Course("transformer", _BIBLES, written, 800, changes=_SMALL),
-    "masked": Course("masked", _BIBLES, filled_in, 600),
+    "transformer": Course("transformer", _BIBLES, written, 800, changes=_SMALL, open_own=split_text),
+    "masked": Course("masked", _BIBLES, filled_in, 600, open_own=open_passages),
     "translator": Course("translator", ("numbers-en-es", "numbers-es-pt", "typos-es"), translated, 800),
     "unified": Course("unified", ("digits",), drawn_from_words, 600),
 }
@@ -91,11 +102,12 @@ COURSES: dict[str, Course] = {
 class TrainJob(Job):
     """A training under way, with its curve and what it makes so far."""
 
-    def __init__(self, name: str, steps: int, seed: int, data: str | None = None) -> None:
+    def __init__(self, name: str, steps: int, seed: int, data: str | None = None, text: str | None = None) -> None:
         super().__init__()
         self.name = name
         self.course = COURSES[name]
         self.data = data or self.course.data[0]
+        self.text = text
         self.steps = steps
         self.seed = seed
         self.progress: Progress | None = None
@@ -115,10 +127,15 @@ class TrainJob(Job):
 
     def _train(self) -> None:
         try:
-            split = family_class(self.course.family).open_data(self.data)
+            split = self._split()
             self._fit(self._untrained(split), split)
         except GenerativeError as error:
             self.problem = error
+
+    def _split(self) -> Split:
+        if self.text is not None and self.course.open_own is not None:
+            return self.course.open_own(self.text, self.data)
+        return family_class(self.course.family).open_data(self.data)
 
     def _untrained(self, split: Split) -> AnyFamily:
         kind = family_class(self.course.family)
@@ -148,6 +165,14 @@ class TrainJob(Job):
 
         family.fit(split.train, val=first(split.watched or split.test, self.course.watched), report=report)
         look()
+
+
+def text_of(content: bytes) -> str:
+    """The text of a file that somebody brings. Raises: DataError: it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"The file is not UTF-8 ({error}). Save it as UTF-8.") from error
 
 
 def first(data: Data, count: int) -> TensorDataset:

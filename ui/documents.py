@@ -9,9 +9,9 @@ from ui import state
 from ui.jobs import IngestJob, Pace
 from ui.library import Library
 from ui.problems import EXPECTED, notice, problem
-from ui.safe import Html, block, contents, join, name, span, tag
+from ui.safe import Html, block, join, name, span, tag
 from ui.shelf import draw_shelf
-from ui.show import show
+from ui.show import show, show_uploader_words
 from ui.sources import decimal, file_name
 from ui.texts import Texts, grouped
 from ui.uploads import save
@@ -25,8 +25,6 @@ _WELL_KNOWN = "PDF, DOCX, PPTX, XLSX, HTML, MD, TXT, EPUB"
 _SHOWN_NAMES = 8
 # The choice of a collection that does not exist yet; no collection has this name.
 _NEW = ""
-_UPLOADER_BUTTON = '[data-testid="stFileUploaderDropzone"] > span button p::after'
-_UPLOADER_HINT = '[data-testid="stFileUploaderDropzoneInstructions"]::after'
 
 
 def page() -> None:
@@ -46,8 +44,7 @@ def page() -> None:
 def _upload_form(library: Library, texts: Texts) -> None:
     collection = _collection_box(library, texts)
     limit = library.config.ingest.max_file_mb
-    # Streamlit's own words in an uploader are English and fixed.
-    show(contents({_UPLOADER_BUTTON: texts.upload_button, _UPLOADER_HINT: texts.upload_drop}))
+    show_uploader_words(texts)
     with st.form("upload", clear_on_submit=True):
         files = st.file_uploader(
             texts.upload_label,

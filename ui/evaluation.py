@@ -14,7 +14,7 @@ from ui.jobs import MeasureJob, QuestionsJob
 from ui.library import Library
 from ui.problems import EXPECTED, notice, problem
 from ui.safe import Html, block, join, span, tag
-from ui.show import show
+from ui.show import show, show_uploader_words
 from ui.sources import decimal
 from ui.texts import Texts, grouped
 from ui.uploads import save
@@ -82,6 +82,7 @@ def _asked(question: Question, texts: Texts) -> Html:
 
 def _upload(library: Library, texts: Texts) -> None:
     show(block("fu-limits", texts.eval_upload_help))
+    show_uploader_words(texts)
     file = st.file_uploader(
         texts.eval_upload,
         type=["json"],

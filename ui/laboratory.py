@@ -5,12 +5,12 @@ import streamlit as st
 from generative import AnyFamily, GenerativeError
 from generative.family import Split
 from ui import experiments, state
-from ui.courses import COURSES, TrainJob
+from ui.courses import COURSES, OWN, TrainJob, text_of
 from ui.laboratory_views import VIEWS, samples_view
 from ui.language_views import LANGUAGE_VIEWS
 from ui.problems import notice
 from ui.safe import Html, block, span, tag
-from ui.show import show
+from ui.show import show, show_uploader_words
 from ui.sources import decimal
 from ui.texts import LABORATORY, Texts, grouped
 from ui.texts.laboratory import Explanation, LaboratoryTexts
@@ -112,24 +112,40 @@ def _training(name: str, words: LaboratoryTexts, texts: Texts) -> None:
     course, (low, high) = COURSES[name], _STEPS
     # What was chosen last is kept: while a training is drawn, the choices are not, and would be forgotten.
     data, steps, seed = (job.data, job.steps, job.seed) if job else (course.data[0], course.steps, 0)
-    if len(course.data) > 1:
+    if len(course.choices) > 1:
         data = st.selectbox(
             words.data,
-            course.data,
-            course.data.index(data),
+            course.choices,
+            course.choices.index(data),
             format_func=lambda one: words.data_names[one],
             key=f"lab_data_{name}",
         )
+    text = _own_text(job, words, texts) if data == OWN else None
     left, right = st.columns(2)
     steps = left.slider(words.steps, low, high, steps, step=100, key=f"lab_steps_{name}")
     seed = right.number_input(words.seed, min_value=0, value=seed, step=1, key=f"lab_seed_{name}")
-    if st.button(words.start, type="primary", icon=":material/play_arrow:", key=f"lab_start_{name}"):
-        job = TrainJob(name, int(steps), int(seed), data)
+    if st.button(
+        words.start,
+        type="primary",
+        icon=":material/play_arrow:",
+        key=f"lab_start_{name}",
+        disabled=data == OWN and text is None,
+    ):
+        job = TrainJob(name, int(steps), int(seed), data, text)
         st.session_state["lab_job"] = job
         job.begin()
         st.rerun()
     if job is not None:
         _outcome(job, words, texts)
+
+
+def _own_text(job: TrainJob | None, words: LaboratoryTexts, texts: Texts) -> str | None:
+    """The text that the visitor brings, or brought for the last training. Raises: DataError."""
+    show_uploader_words(texts)
+    file = st.file_uploader(words.own_text, type=["txt"], max_upload_size=_LARGEST_MB, key="lab_own")
+    if file is not None:
+        return text_of(file.getvalue())
+    return job.text if job else None
 
 
 def _job(name: str) -> TrainJob | None:
@@ -194,6 +210,7 @@ def curve_name(key: str, words: LaboratoryTexts) -> str:
 
 def _anomaly(family: AnyFamily, split: Split, words: LaboratoryTexts, texts: Texts) -> None:
     show(block("fu-limits", words.upload_hint))
+    show_uploader_words(texts)
     kinds = ["png", "jpg", "jpeg", "bmp", "gif", "webp"]
     file = st.file_uploader(words.upload, type=kinds, max_upload_size=_LARGEST_MB, key="lab_upload")
     invert = st.toggle(words.invert, value=True, key="lab_invert")

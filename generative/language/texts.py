@@ -53,8 +53,15 @@ def read_text(name: str) -> str:
 
 
 def open_text(name: str) -> Split:
-    """A text by characters: the first nine tenths to train on, the rest held out, as nanoGPT cuts them."""
-    text = read_text(name)
+    """The text of that name or in that file, by characters. Raises: DataError."""
+    return split_text(read_text(name), name)
+
+
+def split_text(text: str, name: str) -> Split:
+    """A text by characters: the first nine tenths to train on, the rest held out, as nanoGPT cuts them.
+
+    Raises: DataError: it is too short.
+    """
     characters = Characters.of(text)
     ids = characters.encode(text)
     cut = int(len(ids) * _TRAINED_ON)

@@ -6,15 +6,17 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from generative import FAMILIES
+from generative.errors import DataError
 from generative.language.pairs import _split
 from generative.language.transformer import TransformerFamily
 from generative.language.translator import Translator
 from tests.ui.fakes import html
 from ui import courses
-from ui.courses import COURSES, TrainJob
+from ui.courses import COURSES, OWN, TrainJob, text_of
 from ui.texts import LABORATORY
 
 EN = LABORATORY["en"]
+SCRIPT = "from ui import laboratory\nlaboratory.page()"
 TEXT = "en el principio crió Dios los cielos y la tierra\n" * 200
 LANGUAGE = ("transformer", "masked", "translator", "unified")
 
@@ -60,12 +62,30 @@ def test_a_training_can_be_stopped():
 
 
 @pytest.mark.parametrize("name", ["transformer", "masked"])
-def test_a_family_of_texts_learns_and_writes(name, text):
-    job = _trained(TrainJob(name, 10, 0, text))
+def test_a_family_of_texts_learns_a_text_of_ones_own_and_writes(name):
+    job = _trained(TrainJob(name, 10, 0, OWN, text_of(b"\xef\xbb\xbf" + TEXT.encode())))
     assert job.history[-1]["loss"] < job.history[0]["loss"]
     assert "val_loss" in job.history[-1]
     assert isinstance(job.made, str)
     assert ("%" in job.made.partition("→")[2]) is (name == "masked")
+
+
+def test_a_text_that_is_too_short_or_not_utf_8_is_explained():
+    assert "at least" in str(_trained(TrainJob("transformer", 10, 0, OWN, "corto")).problem)
+    with pytest.raises(DataError, match="not UTF-8"):
+        text_of("año".encode("latin-1"))
+
+
+def test_a_text_of_ones_own_is_asked_for_before_it_is_learnt():
+    app = AppTest.from_string(SCRIPT, default_timeout=240)
+    app.session_state["lab_family"] = "transformer"
+    app.session_state["lab_part_transformer"] = EN.train
+    app.session_state["lab_data_transformer"] = OWN
+    app.run()
+    assert not app.exception
+    assert app.button(key="lab_start_transformer").disabled
+    app.selectbox(key="lab_data_transformer").set_value("reina-valera").run()
+    assert not app.button(key="lab_start_transformer").disabled
 
 
 def test_a_translator_shows_held_out_pairs(monkeypatch):
@@ -100,7 +120,7 @@ def test_the_page_trains_a_family_of_texts(monkeypatch, text, language):
     monkeypatch.setattr(courses, "COURSES", courses.COURSES | {"transformer": _on(text)})
     monkeypatch.setattr("ui.laboratory.COURSES", courses.COURSES)
     words = LABORATORY[language]
-    app = AppTest.from_string("from ui import laboratory\nlaboratory.page()", default_timeout=240)
+    app = AppTest.from_string(SCRIPT, default_timeout=240)
     app.session_state["lab_family"] = "transformer"
     app.session_state["lab_part_transformer"] = words.train
     app.session_state["interface"] = language

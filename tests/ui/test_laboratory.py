@@ -72,7 +72,7 @@ def _flat(tree, path=""):
 
 
 def test_every_data_set_to_train_on_has_a_name_in_every_language():
-    offered = {data for course in COURSES.values() if len(course.data) > 1 for data in course.data}
+    offered = {data for course in COURSES.values() if len(course.choices) > 1 for data in course.choices}
     for words in LABORATORY.values():
         assert set(words.data_names) == offered
 
@@ -103,7 +103,7 @@ def test_the_page_starts_a_training(page):
 
 
 def test_the_quantities_of_a_curve_are_named():
-    assert curve_name("val_loss", EN) == "Loss, on held-out data"
+    assert curve_name("val_loss", EN) == "Loss (held out)"
     assert [curve_name(key, LABORATORY["es"]) for key in ("accuracy", "class_loss")] == ["Aciertos", "class loss"]
 
 

@@ -66,6 +66,7 @@ class LaboratoryTexts:
     listen: str
     data: str
     data_names: Mapping[str, str]
+    own_text: str
     steps: str
     start: str
     stop: str
