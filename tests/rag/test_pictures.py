@@ -26,7 +26,7 @@ QUESTION = "una red roja"
 
 
 def save_tiny_clip(folder: Path) -> None:
-    """A CLIP of one layer with random weights: it tells colours apart, though not what they are called."""
+    """A CLIP of one layer that has learnt what `COLOURS` are called."""
     import torch
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
 
@@ -46,11 +46,20 @@ def save_tiny_clip(folder: Path) -> None:
     )
     torch.manual_seed(4)
     model: Any = CLIPModel(config)
-    model.save_pretrained(folder)
     make_images: Any = CLIPImageProcessorPil
     make_processor: Any = CLIPProcessor
     images = make_images(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    make_processor(images, tokenizer).save_pretrained(folder)
+    processor = make_processor(images, tokenizer)
+    shown = [Image.new("RGB", (64, 64), colour) for colour in COLOURS.values()]
+    batch = processor(text=list(COLOURS), images=shown, return_tensors="pt", padding=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(60):
+        loss = model(**batch, return_loss=True).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +136,12 @@ def test_filters_come_before_the_best_are_taken(gallery: Path) -> None:
     run("ingest", "figure.png", "--collection", "mine")
     (only,) = run_json("search", QUESTION, "--pictures", "--collection", "mine")["pictures"]
     assert Path(only["source"]).name == "figure.png"
+
+
+def test_a_picture_is_found_by_what_it_shows(gallery: Path) -> None:
+    run("ingest", "docs")
+    asked = library()
+    assert {name: names(asked.search(name, 1)) for name in COLOURS} == {name: [f"{name}.png"] for name in COLOURS}
 
 
 def test_a_question_is_read_as_far_as_the_model_reads(gallery: Path) -> None:
