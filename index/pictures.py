@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NO_LANGUAGE = ""
 _QUALITY = 85
-_MEND = "Delete this folder of copies and the index beside it, then run `fuente ingest`: all of it is made anew"
+_MEND = "Delete the folder `pictures` of the index, then run `fuente ingest`: all in it is made anew"
 _ADDRESS = re.compile(r"[0-9a-f]{64}")
 
 

@@ -9,11 +9,11 @@ import typer
 
 import models
 from index.errors import StoreError
-from index.integrity import examine
 from rag.cli.options import IndexOption, JsonOption, app, configured
 from rag.cli.progress import model_progress
 from rag.cli.rendering import notes, out, plain, print_json, size
 from rag.compose import Fuente
+from rag.pictures import examined
 
 _models = typer.Typer(help="List and prepare the packaged models.", no_args_is_help=True)
 app.add_typer(_models, name="models")
@@ -142,7 +142,7 @@ def _index_health(fuente: Fuente) -> tuple[bool, dict[str, Any]]:
     if not (folder / "fuente.db").exists():
         return False, {"folder": str(folder), "state": "none yet"}
     try:
-        found = examine(folder)
+        found = examined(folder)
     except StoreError as error:
         return True, {"folder": str(folder), "state": str(error)}
     told = "; ".join(plain(f"{finding.path}: {finding.what}. {finding.mend}") for finding in found.findings)

@@ -187,6 +187,7 @@ def test_damage_is_found(gallery: Path, failure: Command) -> None:
     assert "differs from its checksum" in failure("search", QUESTION, "--pictures")
     found = json.loads(run_failing("verify", "--json"))
     assert [Path(each["path"]).name for each in found["findings"]] == [first.path.name]
+    assert first.path.name in run_failing("doctor")
 
 
 def run_failing(*arguments: str) -> str:
