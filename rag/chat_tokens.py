@@ -21,7 +21,7 @@ class ChatTokens:
         # A document that spells out the end of a turn must not be able to begin one of its own.
         turns = [{"role": m.role, "content": self._control.sub(_broken, m.content)} for m in messages]
         text = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self._ids(text)
+        return self._ids(str(text))
 
     def plain(self, text: str) -> list[int]:
         """Ids of a text that no chat template surrounds."""
