@@ -26,7 +26,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "standalone_question": answer.standalone_question,
         "rewriting": answer.rewritten.how if answer.rewritten else None,
         "answer": answer.text,
-        "words": answer.words,
+        "words": "; ".join(answer.words),
         "sentences": [_sentence_json(sentence) for sentence in answer.sentences],
         "missing": list(answer.missing),
         "reasoning": answer.reasoning,

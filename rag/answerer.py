@@ -326,7 +326,7 @@ class _Run:
             unsure=tuple(verified.unsure),
             other_language=other_language(without_markers(verified.text), self._language),
             unsupported=tuple(verified.unsupported),
-            words="" if abstained else self._writer.words,
+            words=() if abstained else tuple(dict.fromkeys(self._writer.words)),
             missing=() if abstained else tuple(self._missing),
             refusal=(self._writer.refusal if hits else "nothing_found") if abstained else None,
             sampling=self._sampling,

@@ -167,9 +167,9 @@ class Answer:
     `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
     `other_language` is set when the answer is not in `language` though the model was asked for it twice.
     `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
-    fewest words of a passage that answer, word for word; "" where they were not looked for or not found. `missing` are
-    parts of the question, or what it names, that the documents do not tell; the last line of `text` then says so.
-    `refusal` is why it abstained: nothing was found, the confidence was below the caution asked for, the model found no
+    fewest words of a passage that answer, word for word, those of each part of a compound question; none where they
+    were not looked for or not found. `missing` are parts of the question, or what it names, that the documents do not
+    tell; the last line of `text` then says so. `refusal` is why it abstained: nothing was found, the confidence was below the caution asked for, the model found no
     answer in the passages, or no passage supports what it wrote. `reasoning` is what the model thought before it wrote,
     where that was asked for; nothing of it is verified.
     """
@@ -188,7 +188,7 @@ class Answer:
     unsure: tuple[str, ...] = ()
     other_language: str | None = None
     unsupported: tuple[str, ...] = ()
-    words: str = ""
+    words: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     refusal: Refusal | None = None
     sampling: Sampling = Sampling()

@@ -48,13 +48,13 @@ class Manner:
 class Writer:
     """Has a generator reply to the prompts of one question.
 
-    `pieces` counts what it has written; `words` are the fewest words of a passage that answer, once they are found.
-    `refusal` is why nothing of it reached the reader, if nothing did.
+    `pieces` counts what it has written; `words` are the fewest words of a passage that answer each of them, once they
+    are found. `refusal` is why nothing of it reached the reader, if nothing did.
     """
 
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
-        self.words = ""
+        self.words: list[str] = []
         self._told: Piece | None = None
         self._thoughts: list[str] = []
         self.refusal: Refusal = "low_confidence"
@@ -106,7 +106,7 @@ class Writer:
         """
         piece, written = self._told, verified.text[len(before) :]
         refused = not written and self.refusal == "no_answer"
-        if piece is None or refused or self._is_cancelled() or standing_in([written], self.words):
+        if piece is None or refused or self._is_cancelled() or standing_in([written], _words(piece, prompt)):
             return
         form = phrases(self._language).quoted
         added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
@@ -118,7 +118,7 @@ class Writer:
             texts = [hit.chunk.text for hit in prompt.hits]
             piece = generator.extract(prompt.short, texts, cancel=self._cancel)
         if piece is not None:
-            self.words = texts[piece.text][piece.start : piece.end]
+            self.words.append(_words(piece, prompt))
         return piece
 
     def _hint(self, prompt: Prompt) -> list[str]:
@@ -136,12 +136,15 @@ class Writer:
         except OutOfMemoryError as error:
             _log.warning("%s. Writing without having looked for the words", error)
             return []
-        if piece is None or piece.log_likelihood < _SURE or _ENDS_QUOTATION.search(self.words):
+        if piece is None or piece.log_likelihood < _SURE:
+            return []
+        words = _words(piece, prompt)
+        if _ENDS_QUOTATION.search(words):
             return []
         if prompt.hits[piece.text].language != self._language:  # the answer would be written in two languages
             return []
         self._told = piece
-        return [phrases(self._language).with_words.format(words=self.words)]
+        return [phrases(self._language).with_words.format(words=words)]
 
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """Verified sentences with their markers, of the best supported of the replies that are written."""
@@ -237,6 +240,10 @@ class Writer:
 
     def _is_cancelled(self) -> bool:
         return self._cancel is not None and self._cancel.is_set()
+
+
+def _words(piece: Piece, prompt: Prompt) -> str:
+    return prompt.hits[piece.text].chunk.text[piece.start : piece.end]
 
 
 def _concluding(thought: Sequence[Message], reasoning: str, conclude: str, *requests: str) -> tuple[Message, ...]:

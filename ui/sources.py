@@ -48,7 +48,7 @@ def sources_of(answer: Answer, document_of: DocumentOf) -> tuple[Source, ...]:
     )
 
 
-def _source(citation: Citation, headings: tuple[str, ...], document: Document | None, words: str) -> Source:
+def _source(citation: Citation, headings: tuple[str, ...], document: Document | None, words: Sequence[str]) -> Source:
     before, after = ("", "") if document is None else around(document.text, citation.start, citation.end)
     return Source(
         marker=citation.marker,
@@ -59,7 +59,7 @@ def _source(citation: Citation, headings: tuple[str, ...], document: Document | 
         quote=citation.quote,
         after=after,
         support=citation.support,
-        words=words if words in citation.quote else "",
+        words=next((one for one in words if one in citation.quote), ""),
     )
 
 

@@ -58,7 +58,7 @@ class Harness:
             record = self._record(question, answer, time.perf_counter() - started)
             if not short:
                 return record
-            words = answer.words
+            words = "; ".join(answer.words)
             if not words and not answer.abstained:
                 bare = answerer.answer(question.text, where=where, options=replace(answerer.options, style="short"))
                 words = "" if bare.abstained else bare.bare_text

@@ -162,7 +162,7 @@ class TestWordsFirst:
         generator = ScriptedExtractor(words, [self.WRITTEN], log_likelihood)
         answer = answerer(generator, **options).answer(QUESTION)
         assert answer.text == f"{self.WRITTEN} [1]"
-        return answer.words, generator.prompts[-1][-1].content
+        return "; ".join(answer.words), generator.prompts[-1][-1].content
 
     def test_the_words_are_told_to_the_model_and_with_the_answer(self) -> None:
         words, prompt = self.asked("Augustin Fresnel")
@@ -179,7 +179,7 @@ class TestWordsFirst:
 
     def test_they_are_not_looked_for_where_an_explanation_is_asked_for(self) -> None:
         generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
-        assert answerer(generator).answer("¿Por qué construyó el faro Augustin Fresnel?").words == ""
+        assert answerer(generator).answer("¿Por qué construyó el faro Augustin Fresnel?").words == ()
 
     def test_they_are_not_looked_for_where_that_is_not_wanted(self) -> None:
         assert self.asked("Augustin Fresnel", words_first=False)[0] == ""
@@ -190,13 +190,13 @@ class TestWordsFirst:
     ) -> None:
         hits = hits_of(document(f"Lo construyó {words}."))
         generator = ScriptedExtractor(words, [self.WRITTEN])
-        assert answerer(generator, hits).answer(QUESTION).words == words
+        assert answerer(generator, hits).answer(QUESTION).words == (words,)
         assert generator.prompts[-1][-1].content.endswith(QUESTION)
 
     def test_words_of_another_language_are_not_told_to_the_model(self) -> None:
         hits = hits_of(document("Augustin Fresnel built it.", language="en"), DOCUMENT)
         generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
-        assert answerer(generator, hits).answer(QUESTION).words == "Augustin Fresnel"
+        assert answerer(generator, hits).answer(QUESTION).words == ("Augustin Fresnel",)
         assert generator.prompts[-1][-1].content.endswith(QUESTION)
 
     @pytest.mark.parametrize(
