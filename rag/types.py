@@ -169,9 +169,9 @@ class Answer:
     `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
     fewest words of a passage that answer, word for word, those of each part of a compound question; none where they
     were not looked for or not found. `missing` are parts of the question, or what it names, that the documents do not
-    tell; the last line of `text` then says so. `refusal` is why it abstained: nothing was found, the confidence was below the caution asked for, the model found no
-    answer in the passages, or no passage supports what it wrote. `reasoning` is what the model thought before it wrote,
-    where that was asked for; nothing of it is verified.
+    tell; the last line of `text` then says so. `refusal` is why it abstained: nothing was found, the confidence was
+    below the caution asked for, the model found no answer in the passages, or no passage supports what it wrote.
+    `reasoning` is what the model thought before it wrote, where that was asked for; nothing of it is verified.
     """
 
     question: str
