@@ -14,7 +14,7 @@ from ingest.sentences import sentence_spans
 from ingest.types import Span
 from rag.entailment import Entailment
 from rag.facts import Evidence, evidence_of, unknown_facts
-from rag.names import is_named, word_forms
+from rag.names import is_named, leading_name, word_forms
 
 EncodeFunction = Callable[[Sequence[str]], Vectors]
 
@@ -35,6 +35,8 @@ _CLEARLY_BETTER = 0.1
 # The probability of entailment from which on a passage carries the sentence, and how many passages are judged.
 _ENTAILED = 0.5
 _MOST_JUDGED = 8
+# A name behind fewer words is what a span tells of.
+_SUBJECT_WORDS = 3
 _RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 
 
@@ -42,7 +44,8 @@ _RULE = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 class Support:
     """The span of `hit.chunk.text` that supports a sentence, and how well, in [0, 1].
 
-    `unsure` are names of the sentence that the passage, which is in another language, does not write that way.
+    `unsure` are names of the sentence that the passage, which is in another language, does not write that way, or the
+    first one, where the span tells of another name in its place.
     """
 
     hit: Hit
@@ -97,7 +100,7 @@ class Grounder:
             if better:
                 return (better, ordered[whole])
             if self._is_enough(ordered[whole], language):
-                return (ordered[whole],)
+                return (replace(ordered[whole], unsure=_exchanged(sentence, ordered[whole])),)
         for one, facts in zip(ordered, missing, strict=True):
             if one.hit.language != language and not any(map(_has_number, facts)):
                 return (replace(one, unsure=tuple(facts)),)
@@ -167,6 +170,26 @@ class Grounder:
 def _has_number(fact: str) -> bool:
     """Whether a fact counts or dates something, also in words, which every language has its own form for."""
     return any(map(str.isdigit, fact)) or not any(map(str.isupper, fact))
+
+
+def _exchanged(sentence: str, support: Support) -> tuple[str, ...]:
+    """The first name of a sentence, where the span that supports it has another one that the sentence does not have.
+
+    "An LSTM has two gates" is supported best by what a passage about both says of the GRU. A name of the titles above
+    is what a passage tells of, unless the span begins with the other one.
+    """
+    span = support.hit.chunk.text[support.span.start : support.span.end]
+    said, told = leading_name(sentence), leading_name(span)
+    if said is None or told is None:
+        return ()
+    (_, name), (before, other) = said, told
+    titles = "" if before < _SUBJECT_WORDS else " ".join(support.hit.chunk.headings)
+    known = word_forms(f"{span} {titles}")
+    if any(is_named(word, known) for word in name):
+        return ()
+    if any(is_named(word, word_forms(sentence)) for word in other):
+        return ()
+    return (" ".join(name),)
 
 
 def _candidates(hit: Hit) -> Iterator[_Candidate]:

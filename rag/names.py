@@ -43,6 +43,20 @@ def names(text: str, accented: str) -> Iterator[re.Match[str]]:
             yield word
 
 
+def leading_name(text: str) -> tuple[int, tuple[str, ...]] | None:
+    """How many words stand before the first name of a text, and the words of that name; None where it names nothing."""
+    found = list(names(text, text))
+    if not found:
+        return None
+    together = [found[0]]
+    for word in found[1:]:
+        if text[together[-1].end() : word.start()] != " ":
+            break
+        together.append(word)
+    before = sum(1 for _ in _TOKEN.finditer(text, 0, together[0].start()))
+    return before, tuple(word[0] for word in together)
+
+
 def opening_words(text: str, accented: str) -> Iterator[re.Match[str]]:
     """Words that begin a sentence and may be a name, as nothing about them says that they are ordinary.
 

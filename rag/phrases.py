@@ -23,7 +23,7 @@ class Phrases:
 
     `quoted` shows words of a passage that no sentence of the answer tells.
 
-    `unsure` follows an answer some of whose names its sources, in another language, do not write that way, and
+    `unsure` follows an answer some of whose names are not in its quotes, or not written that way, and
     `unsupported` one with sentences that no passage supports. `only_part` asks for one part of a question;
     `missing_part` and `missing_name` tell what of a question the documents do not tell.
 
@@ -96,7 +96,7 @@ _PHRASES = {
         quoted="«{words}»",
         in_this_language="Responde en español.",
         abstained="No encuentro la respuesta en tus documentos.",
-        unsure="La fuente, en otro idioma, no escribe así: {names}. Compruébalo en la cita.",
+        unsure="La cita no lo nombra así: {names}. Compruébalo en la fuente.",
         unsupported="Ningún pasaje respalda esta frase.",
         only_part="Responde solo a esta parte: {part}",
         missing_part="No encuentro en tus documentos esta parte: {parts}",
@@ -150,7 +150,7 @@ _PHRASES = {
         quoted="«{words}»",
         in_this_language="Responda em português.",
         abstained="Não encontro a resposta nos seus documentos.",
-        unsure="A fonte, em outro idioma, não escreve assim: {names}. Confira na citação.",
+        unsure="A citação não o nomeia assim: {names}. Confira na fonte.",
         unsupported="Nenhum trecho sustenta esta frase.",
         only_part="Responda apenas a esta parte: {part}",
         missing_part="Não encontro nos seus documentos esta parte: {parts}",
@@ -204,7 +204,7 @@ _PHRASES = {
         quoted="“{words}”",
         in_this_language="Answer in English.",
         abstained="I cannot find the answer in your documents.",
-        unsure="The source, in another language, does not write it this way: {names}. Check the quote.",
+        unsure="The quote does not name it this way: {names}. Check the source.",
         unsupported="No passage supports this sentence.",
         only_part="Answer only this part: {part}",
         missing_part="I cannot find this part in your documents: {parts}",

@@ -120,7 +120,7 @@ class Sentence:
     """One statement of an answer without its markers, which name its citations.
 
     `support` in [0, 1] is that of the citation that carries it best, None where no passage does. An `unsure` one has a
-    name that its source, in another language, does not write that way.
+    name that its source does not have there, or not in this language.
     """
 
     text: str
@@ -164,7 +164,7 @@ class Answer:
 
     `confidence` in [0, 1] estimates that the documents hold the answer; `abstained` is set when they do not
     and `text` then says so. `timings_s` has seconds by stage. `rewritten` is None for a question that stands alone.
-    `unsure` are names that sources in another language do not write that way; their sentences end in `[?]`.
+    `unsure` are names that the quotes do not have, or not in this language; their sentences end in `[?]`.
     `other_language` is set when the answer is not in `language` though the model was asked for it twice.
     `unsupported` are sentences that no passage supports, shown with `[!]` where that is asked for. `words` are the
     fewest words of a passage that answer, word for word, those of each part of a compound question; none where they

@@ -16,7 +16,7 @@ from rag.types import Citation
 _MODEL_MARKER = re.compile(r"\s*\[\s*(?:[?!]|\d+(?:\s*(?:[,;–-]|\b(?:y|e|and)\b)\s*\d+)*)\s*\]")
 _WORD = re.compile(r"\w")
 UNSURE_MARK = "[?]"
-"""Follows the marker of a sentence with a name that its source, in another language, does not write that way."""
+"""Follows the marker of a sentence with a name that its source does not have there, or not in this language."""
 UNSUPPORTED_MARK = "[!]"
 """Follows, in place of a marker, a sentence that no passage supports."""
 

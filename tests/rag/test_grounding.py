@@ -135,6 +135,28 @@ def test_facts_of_the_titles_above_a_passage_are_allowed() -> None:
     assert Grounder([titled], bag_of_words).unknown_facts(sentence, "es", titled) == []
 
 
+GATES = "tiene dos puertas, una que actualiza y otra que reinicia el estado"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "span", "unsure"),
+    [
+        (f"La LSTM {GATES}.", f"La **GRU** {GATES}.", ("LSTM",)),
+        (f"La red LSTM {GATES}.", f"La **GRU** {GATES}.", ("LSTM",)),
+        (f"La LSTM como la GRU {GATES}.", f"La **GRU** {GATES}.", ()),
+        (f"La LSTM {GATES}.", f"También {GATES}.", ()),
+        (f"La LSTM {GATES}.", f"También {GATES} de Hochreiter.", ()),
+        (f"También {GATES}.", f"La **GRU** {GATES}.", ()),
+    ],
+)
+def test_a_name_in_the_place_of_another_is_told_as_unsure(sentence: str, span: str, unsure: tuple[str, ...]) -> None:
+    (hit,) = hits_of(document(f"La LSTM es de Hochreiter. {span} Aquí acaba."))
+    titled = replace(hit, chunk=replace(hit.chunk, headings=("Redes LSTM",)))
+    (support,) = Grounder([titled], bag_of_words).verified(sentence, "es")
+    assert titled.chunk.text[support.span.start : support.span.end] == span
+    assert support.unsure == unsure
+
+
 def test_a_row_of_a_table_is_cited_by_the_names_of_its_columns_and_its_heading_never() -> None:
     row = "| Olvido | 1999 |"
     hits = hits_of(
