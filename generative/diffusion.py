@@ -257,7 +257,7 @@ class Diffusion(ImageFamily[DiffusionConfig]):
         image = shape_of(about)
         if name == "cpu":
             widths = (48, 64) if image.is_small else (16, 32, 64)
-            training = Training(steps=5000, batch_size=128, lr=1e-3, warmup_steps=200, ema_decay=0.999)
+            training = Training(steps=2700, batch_size=128, lr=1e-3, warmup_steps=200, ema_decay=0.999)
             return DiffusionConfig(training, image, widths)
         if name == "gpu":
             widths = (64, 128) if image.is_small else (64, 128, 128)
