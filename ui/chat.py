@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from functools import partial
 
 import streamlit as st
 
@@ -12,15 +11,17 @@ from ui import state
 from ui.explain import reasons_html
 from ui.jobs import AnswerJob
 from ui.library import Library
-from ui.pictures import draw_pictures, pictures_button
+from ui.on_demand import OnDemand
+from ui.pictures import PICTURES, draw_pictures
 from ui.problems import EXPECTED, notice, problem
 from ui.safe import Child, Html, block, join, span, tag
 from ui.scope import scope_text
 from ui.show import show
 from ui.sources import anchor, decimal, nearest_html, passages_html, sources_html
-from ui.speech import dictated_or_written, listen_button, play
+from ui.speech import LISTEN, dictated_or_written, play
 from ui.texts import Texts
 
+_WHY = OnDemand("why", ":material/account_tree:")
 _MARKER = re.compile(r"\[(\d{1,3}|[?!])\]")
 # Quick enough to look alive, slow enough to leave the processor to the model.
 _REFRESH_S = 0.25
@@ -51,19 +52,16 @@ def page() -> None:
             st.button(texts.ask_everything, key="everything", icon=icon, on_click=_ask_everything, args=(library,))
         with st.container(horizontal=True):
             if turns[-1].reply:
-                _why_button(turns[-1], texts)
+                _WHY.button(turns[-1], texts.why, texts.why_hide)
                 if library.config.pictures.model:
-                    pictures_button(turns[-1], texts)
+                    PICTURES.button(turns[-1], texts.pictures, texts.pictures_hide)
                 if library.config.speech.voice:
-                    listen_button(turns[-1], texts)
+                    LISTEN.button(turns[-1], texts.listen, texts.listen_hide)
             icon = ":material/refresh:"
             st.button(texts.new_conversation, key="clear", icon=icon, type="tertiary", on_click=turns.clear)
-        if st.session_state.get("explained") == turns[-1].number:
-            _why(library, turns[-1], texts)
-        if st.session_state.get("pictured_turn") == turns[-1].number:
-            draw_pictures(library, turns[-1], texts)
-        if st.session_state.get("heard_turn") == turns[-1].number:
-            play(library, turns[-1], texts)
+        for shown, draw in ((_WHY, _why), (PICTURES, draw_pictures), (LISTEN, play)):
+            if shown.is_shown(turns[-1]):
+                draw(library, turns[-1], texts)
     _ask_box(library, texts)
 
 
@@ -74,29 +72,11 @@ def _first_steps(texts: Texts) -> None:
         st.switch_page(st.session_state["documents_page"])
 
 
-def _why_button(turn: AnswerJob, texts: Texts) -> None:
-    shown = st.session_state.get("explained") == turn.number
-    st.button(
-        texts.why_hide if shown else texts.why,
-        key="why",
-        icon=":material/account_tree:",
-        type="tertiary",
-        on_click=partial(st.session_state.__setitem__, "explained", None if shown else turn.number),
-    )
-
-
 def _why(library: Library, turn: AnswerJob, texts: Texts) -> None:
-    """The reasons of the last answer, worked out once."""
-    known = st.session_state.get("reasons")
-    if known is None or known[0] is not turn:
-        try:
-            with st.spinner(texts.why_searching):
-                known = (turn, library.explain(turn))
-        except EXPECTED as error:
-            show(problem(error, texts))
-            return
-        st.session_state["reasons"] = known
-    show(reasons_html(known[1], texts))
+    """The reasons of the last answer."""
+    reasons = _WHY.made(turn, lambda: library.explain(turn), texts.why_searching, texts)
+    if reasons is not None:
+        show(reasons_html(reasons, texts))
 
 
 def _ask_box(library: Library, texts: Texts) -> None:

@@ -1,42 +1,25 @@
 """The last answer read aloud, and the box into which a question is written or dictated."""
 
-from functools import partial
-
 import streamlit as st
 
 from ui.jobs import AnswerJob
 from ui.library import Library
+from ui.on_demand import OnDemand
 from ui.problems import EXPECTED, notice, problem
 from ui.show import show
 from ui.texts import Texts
 
-
-def listen_button(turn: AnswerJob, texts: Texts) -> None:
-    """Shows or hides the player of an answer."""
-    shown = st.session_state.get("heard_turn") == turn.number
-    st.button(
-        texts.listen_hide if shown else texts.listen,
-        key="listen",
-        icon=":material/volume_up:",
-        type="tertiary",
-        on_click=partial(st.session_state.__setitem__, "heard_turn", None if shown else turn.number),
-    )
+LISTEN = OnDemand("listen", ":material/volume_up:")
 
 
 def play(library: Library, turn: AnswerJob, texts: Texts) -> None:
-    """The player of an answer, which begins by itself; the sound is made once."""
-    known = st.session_state.get("sound")
-    if known is None or known[0] is not turn:
-        if turn.reply is None:
-            return
-        try:
-            with st.spinner(texts.listen_preparing):
-                known = (turn, library.speak(turn.reply.answer))
-        except EXPECTED as error:
-            show(problem(error, texts))
-            return
-        st.session_state["sound"] = known
-    st.audio(known[1], format="audio/wav", autoplay=True)
+    """The player of an answer, which begins by itself."""
+    reply = turn.reply
+    if reply is None:
+        return
+    sound = LISTEN.made(turn, lambda: library.speak(reply.answer), texts.listen_preparing, texts)
+    if sound is not None:
+        st.audio(sound, format="audio/wav", autoplay=True)
 
 
 def dictated_or_written(library: Library, texts: Texts) -> str | None:

@@ -72,7 +72,7 @@ def test_no_pictures_and_no_index_of_them_are_told(fuente, monkeypatch):
     app.button(key="pictures").click().run()
     assert EN.pictures_none in html(app)
     fuente.media.pictures = FakePictures(error=IndexNotFoundError(Path("pictures"), "nothing", "Run `fuente ingest`"))
-    app.session_state["found_pictures"] = None
+    app.session_state["pictures_made"] = None
     app.run()
     assert EN.problem_no_index in html(app)
 
