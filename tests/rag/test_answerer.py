@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 
 from index.filters import Filter
 from index.types import Hit
+from ingest.types import Span
 from rag.answerer import Answerer
 from rag.errors import PromptTooLongError
+from rag.grounding import Grounder, Support
 from rag.phrases import LANGUAGES, NO_ANSWER, phrases
 from rag.prompt import messages_of
 from rag.types import Answer, Draft, Finished, Retrieved, Sampling, TextDelta
 from rag.types import Event as AnswerEvent
+from rag.verification import VerifiedText
 from tests.rag.conftest import FixedSearch, InTurn, ScriptedChooser, ScriptedGenerator, bag_of_words, document, hits_of
 
 DOCUMENT = document(
@@ -101,6 +104,18 @@ def test_a_sentence_that_says_less_of_what_was_said_of_the_same_source_is_left_o
     answer = writing(f"{FIRST} {SECOND} Las GAN las presentó Ian Goodfellow.").answer(QUESTION)
     check(answer)
     assert answer.text == f"{FIRST} [1] {SECOND} [2]"
+
+
+def test_a_sentence_without_a_telling_word_repeats_none() -> None:
+    class Certain(Grounder):
+        """Every sentence is supported by the first."""
+
+        def verified(self, sentence: str, language: str) -> tuple[Support, ...]:
+            return (Support(HITS[0], Span(0, len(FIRST)), 1.0),)
+
+    text = VerifiedText(Certain(HITS, bag_of_words), "es", lambda hit, start: None)
+    assert [text.add(FIRST), text.add("De él."), text.add("Goodfellow.")] == [f"{FIRST} [1]", " De él. [1]", ""]
+    assert text.supported == 3
 
 
 def test_equal_evidence_keeps_its_marker() -> None:

@@ -106,6 +106,11 @@ def whole(generator: Generator, messages: Sequence[Message], sampling: Sampling 
     return "".join(generator.stream(messages, sampling))
 
 
+def test_bytes_that_are_no_text_are_counted_like_question_marks(generator: TransformersGenerator) -> None:
+    broken, mended = (generator.count_tokens((Message("user", f"las {mark} redes"),)) for mark in ("\udcff", "?"))
+    assert broken == mended
+
+
 def test_it_is_a_generator_and_a_chooser(generator: TransformersGenerator) -> None:
     assert isinstance(generator, Generator)
     assert isinstance(generator, Chooser)

@@ -165,6 +165,8 @@ def test_a_row_of_a_table_is_cited_by_the_names_of_its_columns_and_its_heading_n
     found = Grounder(hits, bag_of_words).support("La puerta de olvido está presente desde 1999.", "es")
     assert found is not None
     assert hits[0].chunk.text[found.span.start : found.span.end] == row
+    (told,) = Grounder(hits, bag_of_words).verified("Puerta presente desde 1997: la de entrada.", "es")
+    assert hits[0].chunk.text[told.span.start : told.span.end] == "| Entrada | 1997 |"
     heading = Grounder(hits, bag_of_words).support("¿Presente desde? Puerta", "es")
     assert heading is not None
     assert "|---" not in hits[0].chunk.text[heading.span.start : heading.span.end]

@@ -1,6 +1,8 @@
 """Short answers, caution, flagged sentences and trimmed prompts."""
 
 import math
+from collections.abc import Sequence
+from threading import Event
 from typing import Any
 
 import pytest
@@ -8,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.types import Hit
+from rag.answer_json import answer_json
 from rag.answerer import Answerer
 from rag.errors import OutOfMemoryError
 from rag.phrases import LANGUAGES, phrases
-from rag.spans import standing_in
-from rag.types import Options, TextDelta
+from rag.spans import Piece, standing_in
+from rag.types import Message, Options, TextDelta
 from tests.rag.conftest import (
     FixedSearch,
     ScriptedChooser,
@@ -214,6 +217,19 @@ class TestWordsFirst:
         answer = answerer(ScriptedExtractor("Augustin Fresnel", [written])).answer(QUESTION)
         assert answer.text == shown
         assert answer.abstained or "Augustin Fresnel" in answer.citations[-1].quote
+
+    def test_those_of_every_part_of_a_compound_question_are_told(self) -> None:
+        class ByPart(ScriptedExtractor):
+            def extract(
+                self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
+            ) -> Piece | None:
+                self._words = "1823" if "año" in messages[-1].content.rpartition(": ")[2] else "Augustin Fresnel"
+                return super().extract(messages, texts, cancel=cancel)
+
+        generator = ByPart("", ["El faro se encendió en 1823."])
+        answer = answerer(generator).answer("¿Quién construyó el faro y en qué año se encendió el faro?")
+        assert answer.words == ("Augustin Fresnel", "1823")
+        assert answer_json(answer)["words"] == "Augustin Fresnel; 1823"
 
     def test_words_that_the_model_was_not_told_are_not_quoted(self) -> None:
         generator = ScriptedExtractor("Augustin Fresnel", ["Lo construyó Napoleón en 1999."], -3.0)

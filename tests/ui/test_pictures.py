@@ -66,6 +66,17 @@ def test_pictures_are_looked_for_once_when_asked_for(fuente, monkeypatch):
     assert not app.exception
 
 
+def test_another_turn_has_pictures_of_its_own(fuente, monkeypatch):
+    fuente.media.pictures = FakePictures([found()])
+    app = asked(fuente, monkeypatch)
+    app.button(key="pictures").click().run()
+    app.chat_input[0].set_value("And the sun?").run()
+    app = finish(app)
+    assert not app.get("image")
+    app.button(key="pictures").click().run()
+    assert len(fuente.media.pictures.asked) == 2
+
+
 def test_no_pictures_and_no_index_of_them_are_told(fuente, monkeypatch):
     fuente.media.pictures = FakePictures()
     app = asked(fuente, monkeypatch)
