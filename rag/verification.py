@@ -114,7 +114,7 @@ class VerifiedText:
     def _is_told(self, content: str, mark: str) -> bool:
         """Whether a sentence before, of the same source, has all of its words; the parts of a question repeat much."""
         words = frozenset(terms(content, self._language))
-        told = bool(words) and any(mark == earlier and words <= known for earlier, known in self._told)
+        told = any(mark == earlier and words <= known for earlier, known in self._told)
         self._told.append((mark, words))
         return told
 

@@ -106,7 +106,7 @@ def test_a_sentence_that_says_less_of_what_was_said_of_the_same_source_is_left_o
     assert answer.text == f"{FIRST} [1] {SECOND} [2]"
 
 
-def test_a_sentence_without_a_telling_word_repeats_none() -> None:
+def test_what_denies_an_earlier_sentence_of_the_same_source_repeats_none() -> None:
     class Certain(Grounder):
         """Every sentence is supported by the first."""
 
@@ -114,7 +114,11 @@ def test_a_sentence_without_a_telling_word_repeats_none() -> None:
             return (Support(HITS[0], Span(0, len(FIRST)), 1.0),)
 
     text = VerifiedText(Certain(HITS, bag_of_words), "es", lambda hit, start: None)
-    assert [text.add(FIRST), text.add("De él."), text.add("Goodfellow.")] == [f"{FIRST} [1]", " De él. [1]", ""]
+    assert [text.add(FIRST), text.add("No Goodfellow."), text.add("Goodfellow.")] == [
+        f"{FIRST} [1]",
+        " No Goodfellow. [1]",
+        "",
+    ]
     assert text.supported == 3
 
 
