@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable
 from itertools import pairwise
 
-from index.analysis import terms
 from index.types import Hit
 from ingest.sentences import sentence_spans
 from ingest.types import Span
 from rag.grounding import Grounder, Support
+from rag.names import word_forms
 from rag.types import Citation
 
 # The passages are numbered in the prompt and small models copy the numbers at random; ours are computed.
@@ -113,7 +113,7 @@ class VerifiedText:
 
     def _is_told(self, content: str, mark: str) -> bool:
         """Whether a sentence before, of the same source, has all of its words; the parts of a question repeat much."""
-        words = frozenset(terms(content, self._language))
+        words = word_forms(content)  # all of them: one that denies is not left out
         told = any(mark == earlier and words <= known for earlier, known in self._told)
         self._told.append((mark, words))
         return told
