@@ -1,11 +1,13 @@
 """The commands that measure: on a question set, and by writing one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from ingest.language import detect_language
 from rag.cli.calibrating import Sample, calibrated
 from rag.cli.library import prepare_missing
 from rag.cli.options import (
@@ -23,8 +25,12 @@ from rag.compose import Fuente
 from rag.evaluation import evaluate_answers, evaluate_retrieval, joined, table
 from rag.evaluation.building import QuestionWriter
 from rag.evaluation.curves import curves
-from rag.evaluation.opening import Opened, open_set
+from rag.evaluation.judge import verdict
+from rag.evaluation.opening import Opened, open_set, read_set
 from rag.evaluation.plots import figure_class, write_plots
+from rag.evaluation.questions import Question
+from rag.evaluation.ratings import RATINGS, Rated, judged, ratings_report, read_ratings, to_rate, write_ratings
+from rag.evaluation.records import kept_answers
 from rag.evaluation.report import Report
 from rag.phrases import LANGUAGES
 
@@ -150,6 +156,50 @@ def build(
     for reason, times in sorted(built.left_out.items(), key=lambda pair: -pair[1]):
         out.print(f"  left out {times}: {reason}")
     out.print(f'Review {file}: set "status" to "accepted" or "rejected". Then: fuente eval {file}')
+
+
+@_eval.command(epilog="Example: fuente eval rate questions.json answers.jsonl ratings.json --limit 50 --model")
+def rate(
+    questions: Annotated[Path, typer.Argument(help="The set that was answered.")],
+    records: Annotated[Path, typer.Argument(help="The file of `fuente eval run … --records`.")],
+    ratings: Annotated[Path, typer.Argument(help="The file to rate in; what it holds already is kept.")],
+    model: Annotated[bool, typer.Option("--model", help="Let the generator judge them, too.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Rate so many answers, drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw and the intervals.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Rate kept answers by hand, let the model judge them, and see how far both and the counting of words agree."""
+    question_set = read_set(questions)
+    if ratings.exists():
+        rated = read_ratings(ratings, question_set)
+    else:
+        rated = to_rate(question_set, kept_answers(records), records, limit, seed)
+    if model:
+        rated = _judged(configured(None), rated)
+    if model or not ratings.exists():
+        write_ratings(ratings, question_set.name, rated)
+    report = ratings_report(question_set.name, rated, seed)
+    if json:
+        print_json(report)
+    else:
+        out.print(table(report))
+    open_ones = sum(one.rating is None for one in rated)
+    if open_ones:
+        choices = ", ".join(f'"{name}"' for name in RATINGS)
+        notes.print(
+            f"{open_ones} answers in {ratings} are not rated: put {choices} in place of null, then run it again"
+        )
+
+
+def _judged(fuente: Fuente, rated: Sequence[Rated]) -> list[Rated]:
+    prepare_missing(fuente)
+
+    def judge(question: Question, answer: str) -> float:
+        language = question.language or detect_language(question.text, candidates=LANGUAGES)
+        return verdict(fuente.generator, question.text, question.answers, answer, language)
+
+    with count_progress("judging") as progress:
+        return judged(rated, judge, progress)
 
 
 def _retrieval(fuente: Fuente, opened: Opened, sample: Sample, records: Path | None) -> Report:

@@ -62,6 +62,16 @@ def open_set(
     return Opened(question_set, harness, own=False, by_paragraph=not chunked)
 
 
+def read_set(file: Path) -> QuestionSet:
+    """The questions of a set of any kind, asked of nothing.
+
+    Raises: EvaluationDataError.
+    """
+    if not file.is_dir() and is_own(file):
+        return read_own(file).question_set
+    return _read(file, None)
+
+
 def _read(questions: Path, passages: Path | None) -> QuestionSet:
     if questions.is_dir():
         return read_beir(questions)

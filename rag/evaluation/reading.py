@@ -57,6 +57,12 @@ class JsonPlace:
             return str(self.value)
         return self.text()
 
+    def fraction(self) -> float:
+        """A number in [0, 1]. Raises: EvaluationDataError."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not 0 <= self.value <= 1:
+            raise self.error("a number from 0 to 1 was expected", "Write one, or remove the entry")
+        return float(self.value)
+
     def truth(self) -> bool:
         """True or false. Raises: EvaluationDataError where it is neither."""
         if not isinstance(self.value, bool):

@@ -15,6 +15,7 @@ from typing import IO, Any
 from rag.confidence import Signals
 from rag.evaluation.errors import EvaluationRecordsError
 from rag.evaluation.questions import QuestionSet
+from rag.evaluation.reading import read_json_lines
 
 _FORMAT = "fuente-evaluation-records"
 _VERSION = 1
@@ -140,6 +141,27 @@ class RecordFile:
         self._file.write(line.encode("utf-8", errors="backslashreplace") + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def kept_answers(path: Path) -> dict[str, AnswerRecord]:
+    """The answers that an evaluation kept, by question.
+
+    Raises: EvaluationDataError or EvaluationRecordsError for anything else.
+    """
+    header = next(read_json_lines(path), None)
+    about = header.value if header is not None and isinstance(header.value, dict) else {}
+    if about.get("kind") != "answers":
+        mend = "Give the file of `fuente eval run … --records`, without --retrieval-only"
+        raise EvaluationRecordsError(path, "line 1", "it holds no answers", mend)
+    fixed = ("format", "version", "kind")
+    with RecordFile(path, "answers", {key: value for key, value in about.items() if key not in fixed}) as file:
+        answers = {}
+        for key, record in file.done.items():
+            try:
+                answers[key] = answer_record(record)
+            except (KeyError, TypeError, ValueError) as error:
+                raise file.invalid(key, f"its record cannot be read ({error})") from error
+    return answers
 
 
 def about_set(question_set: QuestionSet, settings: Mapping[str, str]) -> dict[str, Any]:

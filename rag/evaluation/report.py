@@ -15,7 +15,7 @@ from rag.evaluation.questions import Question, QuestionSet
 Section: TypeAlias = dict[str, Any]
 Report: TypeAlias = dict[str, Any]
 
-_SECTIONS = ("retrieval", "answers", "citations", "abstention", "confidence", "speed")
+_SECTIONS = ("retrieval", "answers", "citations", "abstention", "confidence", "speed", "words", "model", "person")
 
 
 def assemble(
