@@ -108,6 +108,9 @@ class Family(ABC, Generic[C]):
         """What is optimised, each part by an optimiser of its own."""
         return {"network": self.network}
 
+    def prepare(self, data: Data) -> None:
+        """What is counted on the data before the first step, if anything; a run that goes on has it already."""
+
     def step(self, batch: Batch, generator: torch.Generator, update: Update) -> Logs:
         """One step of training. `update(part, loss)` moves a part down a loss, or skips where it is not finite."""
         loss, logs = self.loss(batch, generator)
@@ -146,6 +149,8 @@ class Family(ABC, Generic[C]):
 
         Raises: DataError, DivergedError, CheckpointError.
         """
+        if resume is None:
+            self.prepare(data)
         self._trainer, self.history = Trainer(self), []
         if resume is not None:
             self._take(read_checkpoint(resume), training=True)

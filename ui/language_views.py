@@ -133,7 +133,7 @@ def translator_view(family: Translator, words: LanguageTexts) -> None:
     assert isinstance(network, EncoderDecoder)  # noqa: S101
     source, target = family.encode([text], [made])
     with family.evaluating():
-        weights = network.given(source).cross_attention(target[:, :-1])[-1, 0].mean(0)
+        weights = network.given(source).looked_at(target[:, :-1])[0]
     read, written = (len(one.encode()) for one in (text, made))
     rows, columns = ([visible_token(letter) for letter in letters_of(one)] for one in (made, text))
     _attention_chart(weights[:written, :read], rows, columns, words.looked_at)

@@ -111,18 +111,20 @@ class Attention(nn.Module):
         *,
         source: Tensor | None = None,
         turns: tuple[Tensor, Tensor] | None = None,
+        source_turns: tuple[Tensor, Tensor] | None = None,
         mask: Tensor | None = None,
         cache: tuple[KeyValueCache, int] | None = None,
         maps: list[Tensor] | None = None,
     ) -> Tensor:
-        """(B, T, W). `turns` are RoPE's for these positions, `cache` comes with the layer's number.
+        """(B, T, W). `turns` are RoPE's for these positions and `source_turns` those for the source's, by default the
+        same; `cache` comes with the layer's number.
 
         `mask` is True where a query may look, and without one it may look everywhere. The weights
         (B, heads, T, S) are appended to `maps`, which costs the fast kernel.
         """
         queries, keys, values = self._project(states, states if source is None else source)
         if turns is not None:
-            queries, keys = rotate(queries, *turns), rotate(keys, *turns)
+            queries, keys = rotate(queries, *turns), rotate(keys, *(source_turns or turns))
         if cache is not None:
             keys, values = cache[0].extend(cache[1], keys, values)
         # The heads of a group are rows of one: keys and values, which may be long, are not copied for each.

@@ -65,21 +65,21 @@ def open_pairs(name: str, *, seed: int = 0) -> Split:
     kind, _, languages = name.partition("-")
     source, _, target = languages.partition("-")
     if kind == "numbers" and {source, target} <= {"es", "en", "pt"} and source != target:
-        train, test, size = *_numbers(source, target, seed), 600
+        train, test, size, pointer = *_numbers(source, target, seed), 600, None
     elif kind == "verses" and {source, target} == {"es", "en"}:
-        train, test, size = *_verses(source), 3000
+        train, test, size, pointer = *_verses(source), 3000, "translations"
     elif name == "typos-es":
-        train, test, size = *_typos(seed), _LETTERS_ONLY
+        train, test, size, pointer = *_typos(seed), _LETTERS_ONLY, "itself"
     elif name == "summaries-es":
-        train, test, size = *_summaries(seed), 2000
+        train, test, size, pointer = *_summaries(seed), 2000, "itself"
     else:
         raise DataError(
             f"No pairs {name!r}. Use numbers-en-es (es, en, pt), verses-en-es, verses-es-en, typos-es or summaries-es."
         )
-    return _split(name, train, test, size)
+    return _split(name, train, test, size, pointer)
 
 
-def _split(name: str, train: list[Text], test: list[Text], size: int) -> Split:
+def _split(name: str, train: list[Text], test: list[Text], size: int, pointer: str | None = None) -> Split:
     tokeniser = train_bpe((text for pair in train for text in pair), size, special=SPECIAL)
     encoded = {id(part): [(pair, _lengths(pair, tokeniser)) for pair in part] for part in (train, test)}
     fitting = {key: [one for one in part if max(one[1]) <= _LONGEST] for key, part in encoded.items()}
@@ -92,6 +92,7 @@ def _split(name: str, train: list[Text], test: list[Text], size: int) -> Split:
         "source_length": longest[0],
         "target_length": longest[1],
         "example": example,
+        "pointer": pointer,
     }
     watched = Pairs.of([pair for pair, _ in fitting[id(test)][:200]], tokeniser, longest)
     return Split(name, parts[0], parts[1], about, watched)
@@ -137,13 +138,14 @@ def _verses(source: str) -> tuple[list[Text], list[Text]]:
 
 
 def _typos(seed: int) -> tuple[list[Text], list[Text]]:
-    """Short stretches of the Reina-Valera with slips, and as they should be."""
+    """Short stretches of the Reina-Valera with slips, twice each with others, and as they should be."""
     draw = random.Random(seed)  # noqa: S311
     stretches = [part.strip() for line in read_text("reina-valera").split("\n") for part in line.split(",")]
     fitting = [part for part in dict.fromkeys(stretches) if 12 <= len(part) <= 48]
     draw.shuffle(fitting)
     pairs = [(with_slips(text, draw), text) for text in fitting]
-    return pairs[1_000:], pairs[:1_000]
+    again = [(with_slips(text, draw), text) for text in fitting[1_000:]]
+    return pairs[1_000:] + again, pairs[:1_000]
 
 
 def _summaries(seed: int) -> tuple[list[Text], list[Text]]:

@@ -6,7 +6,7 @@ at all of what the encoder made of the source.
 Source: Vaswani et al. 2017, "Attention is all you need", section 3.1, with the parts of generative.language.attention.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from generative.language.bpe import BytePairTokeniser
 from generative.language.chrf import chrf
 from generative.language.error_rate import character_error_rate
 from generative.language.pairs import BEGIN, END, PAD, SPECIAL, Pairs, open_pairs
+from generative.language.pointer import Pointer, Source, Stands
 from generative.language.sampling import Sampling, generate
 from generative.language.transformer import FeedForward, TransformerShape, initialise
 from generative.language.word_lexicon import WordLexicon
-from generative.training import Batch, Logs, Training
+from generative.training import Batch, Data, Logs, Training
 
 _EVALUATED = 1000
+_PARTS = 4
 _GREEDY = Sampling(temperature=0.0)
 
 
@@ -43,6 +45,8 @@ class TranslatorConfig(FamilyConfig):
     """A source to show what the model does where none is given."""
     shape: TransformerShape = field(default_factory=lambda: TransformerShape(128, 2, 4, 4))
     """Of the encoder and of the decoder; positions are always rotary."""
+    pointer: Stands | None = None
+    """What a token of the source stands for where the decoder may point at it; None is a decoder without a pointer."""
 
 
 class Translator(Family[TranslatorConfig]):
@@ -54,7 +58,14 @@ class Translator(Family[TranslatorConfig]):
 
     def build(self) -> nn.Module:
         """The network."""
-        return EncoderDecoder(self.tokeniser.size, self.config.target_length, self.config.shape)
+        return EncoderDecoder(self.tokeniser.size, self.config.target_length, self.config.shape, self.config.pointer)
+
+    def prepare(self, data: Data) -> None:
+        """Counts translations where the pointer is to give them."""
+        if self.config.pointer == "translations":
+            assert isinstance(data, Pairs) and isinstance(self.network, EncoderDecoder)  # noqa: S101, PT018
+            assert self.network.pointer is not None  # noqa: S101
+            self.network.pointer.learn(data.source_ids, data.target_ids[:, 1:], self.network.pad)
 
     @property
     def tokeniser(self) -> BytePairTokeniser:
@@ -62,15 +73,18 @@ class Translator(Family[TranslatorConfig]):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Logs]:  # noqa: ARG002
         """The mean surprise in nats at the tokens of the targets, their ends included."""
-        source, target = batch
-        logits = self.network(source, target[:, :-1])
-        wanted = target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
-        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten()), {}
+        surprise, count = torch.zeros((), device=self.device), 0
+        for source, target in _by_length(batch[0], batch[1], self.tokeniser.token(PAD)):
+            wanted = self._wanted(target)
+            logits = self.network(source, target[:, :-1])
+            surprise = surprise + functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
+            count += int((wanted >= 0).sum())
+        return surprise / count, {}
 
     def score(self, x: Tensor) -> Tensor:
         """Nats per token (N,) of pairs (N, source_length + target_length), source and target side by side."""
         source, target = torch.split(x.to(self.device), [self.config.source_length, self.config.target_length], 1)
-        wanted = target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
+        wanted = self._wanted(target)
         with self.evaluating():
             logits = self.network(source, target[:, :-1])
             surprise = functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
@@ -124,6 +138,7 @@ class Translator(Family[TranslatorConfig]):
             about["source_length"],
             about["target_length"],
             about["example"],
+            pointer=about["pointer"],
         )
         if name == "cpu":
             return made
@@ -157,6 +172,10 @@ class Translator(Family[TranslatorConfig]):
         written = Pairs.encode_all(targets, self.tokeniser, self.config.target_length, begin=True)
         return self._read(sources), written.to(self.device)
 
+    def _wanted(self, target: Tensor) -> Tensor:
+        """The tokens (B, T) of a target that are to be written, -100 where there is none."""
+        return target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
+
     def _read(self, texts: Sequence[str]) -> Tensor:
         return Pairs.encode_all(texts, self.tokeniser, self.config.source_length, begin=False).to(self.device)
 
@@ -165,6 +184,14 @@ class Translator(Family[TranslatorConfig]):
         begin = torch.full((len(source), 1), self.tokeniser.token(BEGIN), device=self.device)
         length, end = self.config.target_length - 1, self.tokeniser.token(END)
         return generate(self.network.given(source), begin, length, sampling, generator, stop=end)
+
+
+def _by_length(source: Tensor, target: Tensor, pad: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The pairs (B, S), (B, T) in quarters, alike in length and without the padding that none of a quarter needs."""
+    lengths = torch.stack([(one != pad).sum(1) for one in (source, target)])  # (2, B)
+    for rows in lengths.sum(0).argsort(stable=True).chunk(_PARTS):
+        read, written = lengths[:, rows].amax(1).tolist()
+        yield source[rows, :read], target[rows, :written]
 
 
 def _figures(made: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
@@ -191,16 +218,20 @@ class CrossBlock(nn.Module):
         states: Tensor,
         turns: tuple[Tensor, Tensor],
         mask: Tensor,
-        source: tuple[Tensor, Tensor] | None = None,
+        source: Source | None = None,
         cache: tuple[KeyValueCache, int] | None = None,
         maps: list[Tensor] | None = None,
     ) -> Tensor:
-        """(B, T, W). `source` is what the encoder made, (B, S, W), and its mask; `maps` takes the cross-attention."""
+        """(B, T, W). `maps` takes the weights of the cross-attention.
+
+        Also there positions are rotary: where both texts go the same way, as in most pairs, a head that looks
+        straight across finds what it needs before anything is learnt.
+        """
         attended = self.attention(self.attention_norm(states), turns=turns, mask=mask, cache=cache)
         states = states + self.dropout(attended)
         if self.cross is not None and self.cross_norm is not None and source is not None:
-            asked = self.cross_norm(states)
-            states = states + self.dropout(self.cross(asked, source=source[0], mask=source[1], maps=maps))
+            across = {"source": source.states, "turns": turns, "source_turns": source.turns, "mask": source.mask}
+            states = states + self.dropout(self.cross(self.cross_norm(states), **across, maps=maps))
         states = states + self.dropout(self.feed(self.feed_norm(states)))
         return states
 
@@ -208,13 +239,14 @@ class CrossBlock(nn.Module):
 class EncoderDecoder(nn.Module):
     """Source (B, S) and the start of a target (B, T) → logits (B, T, size) of the target's next tokens."""
 
-    def __init__(self, size: int, target_length: int, shape: TransformerShape) -> None:
+    def __init__(self, size: int, target_length: int, shape: TransformerShape, stands: Stands | None = None) -> None:
         super().__init__()
         self.shape, self.target_length, self.pad = shape, target_length, size - len(SPECIAL) + SPECIAL.index(PAD)
         self.embedding = nn.Embedding(size, shape.width)
         self.encoder = nn.ModuleList(CrossBlock(shape, cross=False) for _ in range(shape.layers))
         self.decoder = nn.ModuleList(CrossBlock(shape, cross=True) for _ in range(shape.layers))
         self.encoded_norm, self.norm = RMSNorm(shape.width), RMSNorm(shape.width)
+        self.pointer = None if stands is None else Pointer(size, shape.width, shape.width // shape.heads, stands)
         self.apply(initialise)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
@@ -223,20 +255,33 @@ class EncoderDecoder(nn.Module):
 
     def given(self, source: Tensor) -> "Given":
         """The decoder with a source (B, S) that is read once, as the sampler wants a model."""
-        mask = (source != self.pad)[:, None, None, :]  # (B, 1, 1, S): no token looks at padding
+        mask = (source != self.pad)[:, None, None, :]  # no token looks at padding
         states, turns = self.embedding(source), self._turns(0, source.shape[1], source.device)
         for block in self.encoder:
             states = block(states, turns, mask)
-        return Given(self, self.encoded_norm(states), mask)
+        return Given(self, Source(source, self.encoded_norm(states), mask, turns))
 
     def decode(
         self,
         target: Tensor,
-        source: tuple[Tensor, Tensor],
+        source: Source,
         memory: KeyValueCache | None = None,
         maps: list[Tensor] | None = None,
     ) -> Tensor:
         """Logits (B, T, size), float32, of the target's tokens after those that `memory` holds."""
+        states, turns = self.hidden(target, source, memory, maps)
+        # One table for what is read and what is written (Press & Wolf 2017): names and numbers are alike in both.
+        logits = functional.linear(states, self.embedding.weight).float()
+        return logits if self.pointer is None else self.pointer(logits, states, source, turns)
+
+    def hidden(
+        self,
+        target: Tensor,
+        source: Source,
+        memory: KeyValueCache | None = None,
+        maps: list[Tensor] | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """States (B, T, W) after the last block, and RoPE's turns of their places."""
         start, new = (0 if memory is None else memory.length), target.shape[1]
         states, turns = self.embedding(target), self._turns(start, start + new, target.device)
         mask = causal_mask(new, start + new, target.device)
@@ -244,9 +289,7 @@ class EncoderDecoder(nn.Module):
             states = block(states, turns, mask, source, None if memory is None else (memory, number), maps)
         if memory is not None:
             memory.length += new
-        # One table for what is read and what is written (Press & Wolf 2017): names and numbers are alike in both.
-        logits = functional.linear(self.norm(states), self.embedding.weight)
-        return logits.float()
+        return self.norm(states), turns
 
     def _turns(self, start: int, end: int, device: torch.device) -> tuple[Tensor, Tensor]:
         return rotation(torch.arange(start, end, device=device), self.shape.width // self.shape.heads)
@@ -254,23 +297,30 @@ class EncoderDecoder(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A decoder and the source that it writes from: what the encoder made (B, S, W), and where it is no padding."""
+    """A decoder and the source that it writes from."""
 
     network: EncoderDecoder
-    encoded: Tensor
-    mask: Tensor
+    source: Source
 
     def __call__(self, ids: Tensor, memory: Any = None) -> Tensor:
-        return self.network.decode(ids, (self.encoded, self.mask), memory)
+        return self.network.decode(ids, self.source, memory)
 
     def memory(self, batch: int) -> KeyValueCache:
         shape = self.network.shape
         sizes = (shape.layers, batch, shape.kv_heads, self.network.target_length, shape.width // shape.heads)
-        return KeyValueCache(self.encoded.new_zeros(sizes), self.encoded.new_zeros(sizes))
+        return KeyValueCache(self.source.states.new_zeros(sizes), self.source.states.new_zeros(sizes))
 
     def cross_attention(self, ids: Tensor) -> Tensor:
         """How the target's tokens (rows) look at the source's (columns): (layers, B, heads, T, S)."""
         maps: list[Tensor] = []
         with torch.no_grad():
-            self.network.decode(ids, (self.encoded, self.mask), maps=maps)
+            self.network.hidden(ids, self.source, maps=maps)
         return torch.stack(maps)
+
+    @torch.no_grad()
+    def looked_at(self, ids: Tensor) -> Tensor:
+        """Where the pointer points at each token of the target (B, T, S); without one, the last block's mean look."""
+        if self.network.pointer is None:
+            return self.cross_attention(ids)[-1].mean(1)
+        states, turns = self.network.hidden(ids, self.source)
+        return self.network.pointer.weights(states, self.source, turns)

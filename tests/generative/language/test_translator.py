@@ -11,6 +11,7 @@ from generative.errors import ConfigError, DataError
 from generative.language.bpe import train_bpe
 from generative.language.chrf import chrf
 from generative.language.pairs import SPECIAL, Pairs, open_pairs, with_slips
+from generative.language.pointer import Stands
 from generative.language.sampling import Sampling, generate
 from generative.language.transformer import TransformerShape
 from generative.language.translator import EncoderDecoder, Translator, TranslatorConfig
@@ -23,14 +24,15 @@ PAIRS = [(text, " ".join(WORDS[word] for word in reversed(text.split()))) for te
 TOKENISER = train_bpe((text for pair in PAIRS for text in pair), 320, special=SPECIAL)
 
 
-def translator(steps: int) -> Translator:
+def translator(steps: int, pointer: Stands | None = None) -> Translator:
     training = Training(steps=steps, batch_size=16, lr=1e-2, warmup_steps=10, log_every=10)
-    config = TranslatorConfig(training, TOKENISER.merges, 12, 12, PAIRS[0][0], TransformerShape(32, 1, 4, 2))
+    shape = TransformerShape(32, 1, 4, 2)
+    config = TranslatorConfig(training, TOKENISER.merges, 12, 12, PAIRS[0][0], shape, pointer)
     return Translator(config, device="cpu")
 
 
-def randomised() -> EncoderDecoder:
-    network = translator(1).network
+def randomised(pointer: Stands | None = None) -> EncoderDecoder:
+    network = translator(1, pointer).network
     assert isinstance(network, EncoderDecoder)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -39,26 +41,31 @@ def randomised() -> EncoderDecoder:
     return network.eval()
 
 
-SOURCE, TARGET = Pairs.of(PAIRS, TOKENISER, (12, 12))[torch.arange(4)]
+ALL = Pairs.of(PAIRS, TOKENISER, (12, 12))
+SOURCE, TARGET = ALL[torch.arange(4)]
+EACH_POINTER = pytest.mark.parametrize("pointer", [None, "itself", "translations"])
 
 
-def test_with_a_memory_the_decoder_gives_the_same() -> None:
-    given_source = randomised().given(SOURCE)
+@EACH_POINTER
+def test_with_a_memory_the_decoder_gives_the_same(pointer: Stands | None) -> None:
+    given_source = randomised(pointer).given(SOURCE)
     with torch.no_grad():
         memory = given_source.memory(4)
         parts = [given_source(part, memory) for part in torch.split(TARGET, [3, 1, 8], 1)]
         torch.testing.assert_close(torch.cat(parts, 1), given_source(TARGET), atol=1e-5, rtol=0)
 
 
-def test_padding_of_the_source_changes_nothing() -> None:
-    network = randomised()
+@EACH_POINTER
+def test_padding_of_the_source_changes_nothing(pointer: Stands | None) -> None:
+    network = randomised(pointer)
     longer = torch.cat([SOURCE, torch.full((4, 3), TOKENISER.token("<pad>"))], 1)
     with torch.no_grad():
         torch.testing.assert_close(network(longer, TARGET), network(SOURCE, TARGET), atol=1e-5, rtol=0)
 
 
-def test_the_decoder_reads_the_whole_source_and_no_later_target() -> None:
-    network = randomised()
+@EACH_POINTER
+def test_the_decoder_reads_the_whole_source_and_no_later_target(pointer: Stands | None) -> None:
+    network = randomised(pointer)
     other_source, other_target = SOURCE.clone(), TARGET.clone()
     other_source[:, 0], other_target[:, 5:] = 7, 7
     with torch.no_grad():
@@ -76,9 +83,37 @@ def test_cross_attention_looks_at_the_source_only_where_it_is_text() -> None:
     assert maps[padding].max() == 0
 
 
+@EACH_POINTER
+def test_what_is_looked_at_is_a_share_of_the_text(pointer: Stands | None) -> None:
+    looked_at = randomised(pointer).given(SOURCE).looked_at(TARGET)
+    torch.testing.assert_close(looked_at.sum(-1), torch.ones(4, 12))
+    assert looked_at[SOURCE.eq(TOKENISER.token("<pad>"))[:, None].expand_as(looked_at)].max() == 0
+
+
+def test_the_loss_is_the_mean_over_all_tokens_of_the_targets() -> None:
+    family = translator(1, "itself")
+    loss, _ = family.loss((SOURCE, TARGET), torch.Generator())
+    tokens = (TARGET[:, 1:] != TOKENISER.token("<pad>")).sum(1)
+    nats = family.score(torch.cat([SOURCE, TARGET], 1))
+    torch.testing.assert_close(loss.detach(), (nats * tokens).sum() / tokens.sum())
+
+
+def test_a_run_with_counted_translations_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    through, halves, path = translator(4, "translations"), translator(4, "translations"), tmp_path / "half.safetensors"
+    through.fit(ALL)
+    halves.fit(ALL, max_steps=2, checkpoint=path)
+    halves = translator(4, "translations")
+    halves.fit(ALL, resume=path)
+    state = through.network.state_dict()
+    assert all(torch.equal(one, state[name]) for name, one in halves.network.state_dict().items())
+    packed = Translator.load(halves.save(tmp_path / "packed.safetensors", training=False, dtype=torch.float16))
+    made = halves.translate(PAIRS[0])
+    assert packed.translate(PAIRS[0]) == made
+
+
 def test_learns_to_translate_and_turn_round(tmp_path: Path) -> None:
     family = translator(150)
-    family.fit(Pairs.of(PAIRS, TOKENISER, (12, 12)))
+    family.fit(ALL)
     made = family.translate([source for source, _ in PAIRS])
     assert sum(one == target for one, (_, target) in zip(made, PAIRS, strict=True)) >= 0.9 * len(PAIRS)
     right = torch.cat([SOURCE, TARGET], 1)
