@@ -296,9 +296,12 @@ class _Run:
         if support is None:
             return None
         inner = 0.0
-        if self._answerer.probe and isinstance(self._generator, Reader):
-            states = self._generator.read(prompt.check, prompt.blank, self._answerer.probe.layer, cancel=self._cancel)
-            inner = self._answerer.probe.log_odds(states) if states else 0.0
+        probe = self._answerer.probe
+        if probe and isinstance(self._generator, Reader):
+            states = self._generator.read(
+                prompt.check, prompt.blank, probe.layer, adapter=probe.adapter, cancel=self._cancel
+            )
+            inner = probe.log_odds(states) if states else 0.0
         log_odds = None
         if isinstance(self._generator, Chooser):
             words = phrases(self._language)

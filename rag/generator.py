@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.spans import Piece
 from rag.types import Message, Sampling
+
+if TYPE_CHECKING:  # torch takes seconds to load, and a server's model needs none of it
+    from rag.low_rank import LowRank
 
 
 @runtime_checkable
@@ -50,11 +53,17 @@ class Reader(Protocol):
     """A generator whose inner states can be read."""
 
     def read(
-        self, messages: Sequence[Message], without: Sequence[Message], layer: int, *, cancel: Event | None = None
+        self,
+        messages: Sequence[Message],
+        without: Sequence[Message],
+        layer: int,
+        *,
+        adapter: "LowRank | None" = None,
+        cancel: Event | None = None,
     ) -> States | None:
         """The states of a prompt after so many layers; the part is where it differs from `without`, a like prompt.
 
-        None once `cancel` is set.
+        From there on an adapter is on, and off again afterwards. None once `cancel` is set.
         """
         ...
 

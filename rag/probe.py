@@ -1,37 +1,46 @@
 """Reads from the inner states of a known model whether the passages hold the answer.
 
 A model often knows that a question has no answer without saying so: a line through the states of a middle layer tells
-it better than its own yes or no. The weights belong to one model and one wording of the check; docs/answers.md has the
-figures, on articles that they were not fitted on.
+it better than its own yes or no, and better still where a low-rank adapter made the model look for it. The adapter is
+on for the question alone, behind passages that were read without it. Weights belong to one model and one wording of the
+check; docs/answers.md has the figures, on articles that they were not fitted on.
 
 Source: Slobodkin et al. 2023, "The Curious Case of Hallucinatory (Un)answerability"; linear probes after Alain & Bengio
-2016.
+2016; the adapter after Hu et al. 2021.
 """
 
-import json
-from dataclasses import dataclass
-from importlib.resources import files
-from typing import Self
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from rag.generator import States
 
+if TYPE_CHECKING:  # torch takes seconds to load
+    from rag.low_rank import LowRank
+
 # States of a few dimensions are a thousand times as large as the others.
-_LARGEST_STATE = 50.0
-_LARGEST = 8.0
-_FORMAT = "fuente-probe-1"
+LARGEST_STATE = 50.0
+LARGEST = 8.0
+FORMAT = "fuente-probe-2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """Weights (D,) of what a layer made of the last token of the check, and on average of those of the question."""
+    """Weights (D,) of what a layer made of the last token of the check, and on average of those of the question.
+
+    `adapter` is on while the question is read.
+    """
 
     layer: int
     last: NDArray[np.float32]
     question: NDArray[np.float32]
     bias: float
+    adapter: "LowRank" = field(default_factory=dict)
 
     def log_odds(self, states: States) -> float:
         """ln P(answer) − ln P(none)."""
@@ -40,28 +49,40 @@ class Probe:
     @classmethod
     def of(cls, generator: str) -> Self | None:
         """The probe that comes with this program for a model of that name; None for most."""
-        file = files("rag") / "probes" / f"{generator}.json"
+        file = files("rag") / "probes" / f"{generator}.safetensors"
         if "/" in generator or not file.is_file():
             return None
-        return cls.read(file.read_text(encoding="utf-8"))
+        with as_file(file) as path:
+            return cls.load(path)
 
     @classmethod
-    def read(cls, text: str) -> Self:
-        """A probe from JSON.
+    def load(cls, path: Path) -> Self:
+        """A probe from a safetensors file, its weights in float32.
 
         Raises: ValueError for anything else.
         """
-        content = json.loads(text)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise ValueError(f"a probe begins with the format {_FORMAT!r}")
-        last, question = (np.array(content[name], np.float32) for name in ("last", "question"))
-        if last.ndim != 1 or last.shape != question.shape or not np.isfinite([*last, *question]).all():
-            raise ValueError(f"the weights of a probe are two rows of as many finite numbers, not {last.shape}")
-        return cls(int(content["layer"]), last, question, float(content["bias"]))
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} is no probe ({error}). Install Fuente again") from error
+        if about.get("format") != FORMAT:
+            raise ValueError(f"{path}: a probe has the format {FORMAT!r}, not {about.get('format')!r}")
+        last, question, bias = (tensors.pop(name, None) for name in ("last", "question", "bias"))
+        downs = sorted(name for name in tensors if name.endswith(".down"))
+        if last is None or question is None or bias is None or last.ndim != 1 or last.shape != question.shape:
+            raise ValueError(f"{path}: a probe has two rows of as many weights and a bias")
+        if not all(bool(tensor.isfinite().all()) for tensor in (last, question, bias, *tensors.values())):
+            raise ValueError(f"{path}: the weights of a probe are finite")
+        adapter = {
+            name.removesuffix(".down"): (tensors[name], tensors[f"{name.removesuffix('.down')}.up"]) for name in downs
+        }
+        return cls(int(about["layer"]), last.numpy(), question.numpy(), float(bias), adapter)
 
 
 def _scaled(states: NDArray[np.float32]) -> NDArray[np.float32]:
     """States (D,) of mean square 1, as a layer's own normalisation makes them, without what sticks out."""
-    usual = np.clip(np.nan_to_num(states), -_LARGEST_STATE, _LARGEST_STATE)
+    usual = np.clip(np.nan_to_num(states), -LARGEST_STATE, LARGEST_STATE)
     scale = np.sqrt(np.mean(usual**2) + 1e-6)
-    return np.asarray(np.clip(np.nan_to_num(states) / scale, -_LARGEST, _LARGEST), np.float32)
+    return np.asarray(np.clip(np.nan_to_num(states) / scale, -LARGEST, LARGEST), np.float32)

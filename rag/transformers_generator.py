@@ -17,6 +17,7 @@ from rag.chat_tokens import ChatTokens
 from rag.drawing import draw, penalised
 from rag.errors import OutOfMemoryError, PromptTooLongError
 from rag.generator import States
+from rag.low_rank import LowRank, applied
 from rag.spans import Piece, PieceSearch
 from rag.types import Message, Sampling
 
@@ -84,11 +85,17 @@ class TransformersGenerator:
         return float(logits[a] - logits[b])
 
     def read(
-        self, messages: Sequence[Message], without: Sequence[Message], layer: int, *, cancel: Event | None = None
+        self,
+        messages: Sequence[Message],
+        without: Sequence[Message],
+        layer: int,
+        *,
+        adapter: LowRank | None = None,
+        cancel: Event | None = None,
     ) -> States | None:
         """The states of a prompt after so many layers; the part is where it differs from `without`, a like prompt.
 
-        None once `cancel` is set.
+        From there on an adapter is on, and off again afterwards. None once `cancel` is set.
 
         Raises: PromptTooLongError.
         """
@@ -100,7 +107,8 @@ class TransformersGenerator:
             # What is cached already has no states left to see.
             self._prefill(prompt[:start] or prompt[:1])
             self._shorten(min(start, len(self._cached_ids)))
-            states = self._states(prompt, layer)  # (T, D)
+            with self._adapted(adapter or {}):
+                states = self._states(prompt, layer)  # (T, D)
             return States(states[-1], states[: end - start].mean(axis=0))
         return None
 
@@ -205,6 +213,18 @@ class TransformersGenerator:
         finally:
             hook.remove()
         return np.asarray(torch.cat(seen)[-len(prompt) :].numpy(), np.float32)
+
+    @contextmanager
+    def _adapted(self, adapter: LowRank) -> Iterator[None]:
+        """With an adapter in the block, which leaves nothing of what it made in the cache."""
+        known = len(self._cached_ids)
+        decoder: Any = self._model.get_decoder()  # type: ignore[no-untyped-call]
+        try:
+            with applied(adapter, decoder):
+                yield
+        finally:
+            if adapter:
+                self._shorten(min(known, len(self._cached_ids)))
 
     @torch.inference_mode()
     def _search(self, prompt: list[int], search: PieceSearch) -> None:

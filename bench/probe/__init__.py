@@ -1,0 +1,1 @@
+"""Trains what reads from a model's states whether passages hold an answer (`rag.probe`)."""
