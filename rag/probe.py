@@ -11,6 +11,7 @@ Source: Slobodkin et al. 2023, "The Curious Case of Hallucinatory (Un)answerabil
 
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,8 @@ from safetensors import SafetensorError, safe_open
 from rag.generator import States
 
 if TYPE_CHECKING:  # torch takes seconds to load
+    import torch
+
     from rag.low_rank import LowRank
 
 # States of a few dimensions are a thousand times as large as the others.
@@ -69,16 +72,24 @@ class Probe:
             raise ValueError(f"{path} is no probe ({error}). Install Fuente again") from error
         if about.get("format") != FORMAT:
             raise ValueError(f"{path}: a probe has the format {FORMAT!r}, not {about.get('format')!r}")
-        last, question, bias = (tensors.pop(name, None) for name in ("last", "question", "bias"))
-        downs = sorted(name for name in tensors if name.endswith(".down"))
-        if last is None or question is None or bias is None or last.ndim != 1 or last.shape != question.shape:
-            raise ValueError(f"{path}: a probe has two rows of as many weights and a bias")
-        if not all(bool(tensor.isfinite().all()) for tensor in (last, question, bias, *tensors.values())):
-            raise ValueError(f"{path}: the weights of a probe are finite")
-        adapter = {
-            name.removesuffix(".down"): (tensors[name], tensors[f"{name.removesuffix('.down')}.up"]) for name in downs
-        }
-        return cls(int(about["layer"]), last.numpy(), question.numpy(), float(bias), adapter)
+        try:
+            return cls._of_tensors(int(about["layer"]), tensors)
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{path} is no probe ({error}). Install Fuente again") from error
+
+    @classmethod
+    def _of_tensors(cls, layer: int, tensors: dict[str, "torch.Tensor"]) -> Self:
+        last, question, bias = (tensors.pop(name) for name in ("last", "question", "bias"))
+        if layer < 1 or last.ndim != 1 or last.shape != question.shape:
+            raise ValueError(f"layer {layer}, weights {tuple(last.shape)} and {tuple(question.shape)}")
+        names = sorted(name.removesuffix(".down") for name in tensors if name.endswith(".down"))
+        adapter = {name: (tensors.pop(f"{name}.down"), tensors.pop(f"{name}.up")) for name in names}
+        for name, (down, up) in adapter.items():
+            if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
+                raise ValueError(f"{name} has {tuple(down.shape)} and {tuple(up.shape)}")
+        if not all(one.isfinite().all() for one in (last, question, bias, *chain(*adapter.values()))):
+            raise ValueError("weights that are not finite")
+        return cls(layer, last.numpy(), question.numpy(), float(bias), adapter)
 
 
 def _scaled(states: NDArray[np.float32]) -> NDArray[np.float32]:

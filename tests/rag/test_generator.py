@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import DynamicCache
 
 from rag import transformers_generator
 from rag.drawing import draw, penalised
@@ -531,3 +533,66 @@ def test_no_states_are_read_once_the_reader_stops(generator: TransformersGenerat
     stop = threading.Event()
     stop.set()
     assert generator.read((Message("user", "Hola"),), (Message("user", ""),), 1, cancel=stop) is None
+
+
+def low_rank(model: Any, layers: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """An adapter that changes much."""
+    torch.manual_seed(3)
+    named = {f"layers.{n}.self_attn.{kind}_proj": None for n in range(layers) for kind in "qvo"}
+    linear = {name: model.get_decoder().get_submodule(name) for name in named}
+    return {
+        name: (torch.randn(2, one.in_features), torch.randn(one.out_features, 2) / 4) for name, one in linear.items()
+    }
+
+
+@contextmanager
+def merged(model: Any, adapter: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> Iterator[None]:
+    """With an adapter in the weights of the model."""
+    weights = {name: model.get_decoder().get_submodule(name).weight.data for name in adapter}
+    before = {name: weight.clone() for name, weight in weights.items()}
+    for name, (down, up) in adapter.items():
+        weights[name] += up @ down
+    yield
+    for name, weight in before.items():
+        weights[name].copy_(weight)
+
+
+def test_an_adapter_is_on_behind_what_both_prompts_share_and_leaves_no_trace(
+    generator: TransformersGenerator, model: Any
+) -> None:
+    asked, blank = (
+        (Message("user", f"las redes compiten\n\nPregunta: {text}\n¿Sí o no?"),) for text in ("¿quién aprende?", "")
+    )
+    adapter = low_rank(model, 2)
+    fresh = TransformersGenerator(model, generator._tokenizer, name="fresh")
+    expected = "".join(fresh.stream(asked, GREEDY)), fresh.log_odds(asked, "Sí", "No")
+    states, plain = generator.read(asked, blank, 2, adapter=adapter), fresh.read(asked, blank, 2)
+    assert states is not None
+    assert plain is not None
+    # What comes first was read without it, the rest with it: the same as with its weights behind a cache of these.
+    ids, other = (generator._tokens.prompt(one) for one in (asked, blank))
+    start = next(n for n, (a, b) in enumerate(zip(ids, other, strict=False)) if a != b)
+    cache = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        model(input_ids=torch.tensor([ids[:start]]), past_key_values=cache, use_cache=True)
+        seen: list[Any] = []
+        hook = model.get_decoder().layers[1].register_forward_hook(lambda *done: seen.append(done[-1]))
+        with merged(model, adapter):
+            model(input_ids=torch.tensor([ids[start:]]), past_key_values=cache, use_cache=True)
+        hook.remove()
+    whole = (seen[0][0] if isinstance(seen[0], tuple) else seen[0]).reshape(len(ids) - start, -1).numpy()
+    assert np.allclose(states.last, whole[-1], atol=1e-4)
+    assert np.abs(states.last - plain.last).max() > 0.1
+    assert generator._cached_ids == ids[:start]
+    assert "".join(generator.stream(asked, GREEDY)) == expected[0]
+    assert generator.log_odds(asked, "Sí", "No") == pytest.approx(expected[1], abs=1e-3)
+
+
+def test_an_adapter_is_off_again_when_the_reader_stops(generator: TransformersGenerator, model: Any) -> None:
+    asked, blank = (Message("user", "Pregunta: hola"),), (Message("user", "Pregunta: "),)
+    expected = "".join(generator.stream(asked, GREEDY))
+    stop = threading.Event()
+    hook = model.get_decoder().layers[1].register_forward_hook(lambda *_: stop.set())
+    assert generator.read(asked, blank, 2, adapter=low_rank(model, 2), cancel=stop) is None
+    hook.remove()
+    assert "".join(generator.stream(asked, GREEDY)) == expected
