@@ -61,7 +61,7 @@ class Prefixes:
 
     @torch.inference_mode()
     def _made(self, task: Task) -> Prefix:
-        prompt = _prompt(task)
+        prompt = prompt_of(task)
         blank = self._tokens.prompt(prompt.blank)
         prompts = [self._tokens.prompt(prompt.showing(question).check) for question in task.questions]
         behind = [_common(one[::-1], blank[::-1]) for one in prompts]
@@ -104,7 +104,8 @@ class Prefixes:
             self.decoder.layers = layers
 
 
-def _prompt(task: Task) -> Prompt:
+def prompt_of(task: Task) -> Prompt:
+    """Its messages, as the program writes them."""
     hits = [_hit(text, task.language, number) for number, text in enumerate(task.passages, 1)]
     return build_prompt(task.questions[0], hits, task.language, max_tokens=10**9, count_tokens=lambda _: 1)
 
