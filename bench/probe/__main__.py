@@ -42,7 +42,6 @@ def main() -> None:
     _read(prefixes, [*learnt, *held])
     learner = Learner(prefixes, settings)
     learner.fit_line(learnt)
-    _judge("the line alone", learner, held)
     kept = KeptTraining(arguments.work, about_training(learnt, settings, generator.name))
     started = time.monotonic()
 
@@ -52,7 +51,7 @@ def main() -> None:
 
     learner.train(learnt, kept, tell)
     learner.save(arguments.output)
-    _judge("with the adapter", learner, held)
+    _judge(learner, held)
 
 
 def _arguments() -> argparse.Namespace:
@@ -85,7 +84,7 @@ def _read(prefixes: Prefixes, tasks: Sequence[Task]) -> None:
         prefixes.of(task)
 
 
-def _judge(what: str, learner: Learner, tasks: Sequence[Task]) -> None:
+def _judge(learner: Learner, tasks: Sequence[Task]) -> None:
     """Prints AUROC and the share wrongly answered, of each language apart."""
     for language in sorted({task.language for task in tasks}):
         part = [task for task in tasks if task.language == language]
@@ -94,9 +93,7 @@ def _judge(what: str, learner: Learner, tasks: Sequence[Task]) -> None:
         ranked = bootstrap_statistic(partial(_auroc, odds, answerable), len(odds), seed=0, clusters=clusters)
         threshold = threshold_for_refusal_rate(odds[answerable], _NEEDLESS)
         wrongly = float(np.mean(odds[~answerable] >= threshold))
-        print(
-            f"{what}, {language}, {len(odds)} questions: AUROC {ranked.value:.3f} [{ranked.low:.3f}, {ranked.high:.3f}]"
-        )
+        print(f"{language}, {len(odds)} questions: AUROC {ranked.value:.3f} [{ranked.low:.3f}, {ranked.high:.3f}]")
         print(f"    wrongly answered at {_NEEDLESS:.0%} needless refusals: {wrongly:.3f}", flush=True)
 
 
