@@ -168,12 +168,21 @@ class Fuente:
         """Answers with citations."""
         return self.answerer_over(self.retriever)
 
+    @cached_property
+    def probe(self) -> Probe | None:
+        """What reads the generator's states; None for most generators."""
+        return None if self.config.server.url else Probe.of(self.generator.name)
+
+    @property
+    def signalling(self) -> str:
+        """The generator, and the revision of its probe: what gives the signals that a calibration weighs."""
+        return f"{self.generator.name}+{self.probe.revision}" if self.probe else self.generator.name
+
     def answerer_over(self, retriever: Search) -> Answerer:
         """Answers from the passages of any search. All models are loaded, so that the first answer need not wait."""
         prompt_tokens = self._prompt_tokens  # before anything takes the memory that it counts
         self.embedder.load()
         section = self.config.generation
-        probe = None if self.config.server.url else Probe.of(self.generator.name)
         return Answerer(
             retriever,
             self.generator,
@@ -182,11 +191,11 @@ class Fuente:
             options=section.options(),
             calibration=stored_calibration(
                 self.config.index / CALIBRATION_FILE,
-                self.generator.name,
+                self.signalling,
                 self.embedder.name,
-                otherwise=PROBED if probe else UNCALIBRATED,
+                otherwise=PROBED if self.probe else UNCALIBRATED,
             ),
-            probe=probe,
+            probe=self.probe,
             prompt_tokens=prompt_tokens,
             language=self.config.language,
             examples=load_examples(section.examples),

@@ -9,6 +9,7 @@ Source: Slobodkin et al. 2023, "The Curious Case of Hallucinatory (Un)answerabil
 2016; the adapter after Hu et al. 2021.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import chain
@@ -30,13 +31,14 @@ if TYPE_CHECKING:  # torch takes seconds to load
 LARGEST_STATE = 50.0
 LARGEST = 8.0
 FORMAT = "fuente-probe-2"
+_REVISION_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
     """Weights (D,) of what a layer made of the last token of the check, and on average of those of the question.
 
-    `adapter` is on while the question is read.
+    `adapter` is on while the question is read. `revision` tells its file from others.
     """
 
     layer: int
@@ -44,6 +46,7 @@ class Probe:
     question: NDArray[np.float32]
     bias: float
     adapter: "LowRank" = field(default_factory=dict)
+    revision: str = ""
 
     def log_odds(self, states: States) -> float:
         """ln P(answer) − ln P(none)."""
@@ -73,12 +76,13 @@ class Probe:
         if about.get("format") != FORMAT:
             raise ValueError(f"{path}: a probe has the format {FORMAT!r}, not {about.get('format')!r}")
         try:
-            return cls._of_tensors(int(about["layer"]), tensors)
+            revision = hashlib.sha256(path.read_bytes()).hexdigest()[:_REVISION_DIGITS]
+            return cls._of_tensors(int(about["layer"]), tensors, revision)
         except (KeyError, ValueError) as error:
             raise ValueError(f"{path} is no probe ({error}). Install Fuente again") from error
 
     @classmethod
-    def _of_tensors(cls, layer: int, tensors: dict[str, "torch.Tensor"]) -> Self:
+    def _of_tensors(cls, layer: int, tensors: dict[str, "torch.Tensor"], revision: str) -> Self:
         last, question, bias = (tensors.pop(name) for name in ("last", "question", "bias"))
         if layer < 1 or last.ndim != 1 or last.shape != question.shape:
             raise ValueError(f"layer {layer}, weights {tuple(last.shape)} and {tuple(question.shape)}")
@@ -89,7 +93,7 @@ class Probe:
                 raise ValueError(f"{name} has {tuple(down.shape)} and {tuple(up.shape)}")
         if not all(one.isfinite().all() for one in (last, question, bias, *chain(*adapter.values()))):
             raise ValueError("weights that are not finite")
-        return cls(layer, last.numpy(), question.numpy(), float(bias), adapter)
+        return cls(layer, last.numpy(), question.numpy(), float(bias), adapter, revision)
 
 
 def _scaled(states: NDArray[np.float32]) -> NDArray[np.float32]:

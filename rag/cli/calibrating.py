@@ -34,7 +34,8 @@ class Sample:
 
     def settings(self, fuente: Fuente) -> dict[str, str]:
         """What decides an answer besides its question; records made with others do not count."""
-        asked = {"paragraph": "given" if self.given else "", "besides": "short" if self.short else ""}
+        probe = fuente.probe.revision if fuente.probe else ""
+        asked = {"paragraph": "given" if self.given else "", "besides": "short" if self.short else "", "probe": probe}
         return {**fuente.answer_settings(), **{name: value for name, value in asked.items() if value}}
 
 
@@ -70,7 +71,7 @@ def calibrated(fuente: Fuente, opened: Opened, sample: Sample, plots: Path | Non
     about = {"set": opened.question_set.name, "questions": len(found), "confidence": report["confidence"]}
     calibration = replace(
         fitted(signals, answerable, prior=prior),
-        generator=fuente.generator.name,
+        generator=fuente.signalling,
         embedder=fuente.embedder.name,
         about=about,
     )

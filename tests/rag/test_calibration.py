@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from index.errors import IndexNotFoundError
 from rag.cli.calibrating import Sample, calibrated
 from rag.compose import Fuente
-from rag.confidence import SIGNALS, UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
+from rag.confidence import PROBED, SIGNALS, UNCALIBRATED, Calibration, Signals, signals_of, weight_of_deviations
 from rag.errors import CalibrationError
 from rag.evaluation.abstention import auroc
 from rag.evaluation.calibration import calibration_error, fitted, judged, reliability, wrongly_answered
@@ -22,6 +22,7 @@ from rag.evaluation.errors import TooFewQuestionsError
 from rag.evaluation.harness import over_paragraphs
 from rag.evaluation.opening import Opened
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
+from rag.probe import Probe
 from rag.types import Message
 from tests.rag.conftest import ScriptedChooser, document, hits_of
 
@@ -189,6 +190,21 @@ def test_a_calibration_is_kept_with_the_index_and_used_from_then_on(
     vars(fuente).pop("answerer")
     fuente.generator.name = "another"
     assert fuente.answerer.calibration == UNCALIBRATED  # no probe comes with that generator
+
+
+def test_a_calibration_is_not_used_with_another_probe(plain_settings: Path, tiny_models: Path) -> None:
+    fuente = Fuente.configured(models={"embedder": str(tiny_models / "embedder"), "cache": "cache"})
+    vars(fuente)["generator"] = _ByNumber([], 0.0)
+    (plain_settings / "notas.txt").write_text("El faro es de 1823.")
+    fuente.ingest([plain_settings / "notas.txt"])
+    row = np.ones(2, np.float32)
+    vars(fuente)["probe"] = Probe(1, row, row, 0.0, revision="old")
+    stored = replace(UNCALIBRATED, bias=1.0, generator=fuente.signalling, embedder=fuente.embedder.name)
+    stored.save(fuente.config.index / "calibration.json")
+    assert fuente.answerer.calibration == stored
+    vars(fuente).pop("answerer")
+    vars(fuente)["probe"] = Probe(1, row, row, 0.0, revision="new")
+    assert fuente.answerer.calibration == PROBED
 
 
 def test_without_an_index_there_is_nothing_to_keep_it_with(plain_settings: Path, tiny_models: Path) -> None:

@@ -50,6 +50,13 @@ def test_the_adapter_is_read_by_the_names_of_its_layers(probe: Probe) -> None:
     assert (down.shape, up.shape, down.dtype) == ((1, 2), (3, 1), torch.float32)
 
 
+def test_another_file_is_another_revision(tmp_path: Path) -> None:
+    first, same, other = (
+        written(tmp_path, {**WEIGHTS, "bias": torch.tensor([bias])}, ABOUT).revision for bias in (0.5, 0.5, 0.6)
+    )
+    assert first == same != other
+
+
 @pytest.mark.parametrize("huge", [1e30, np.inf, -np.inf, np.nan])
 def test_states_beyond_all_bounds_leave_the_odds_finite(probe: Probe, huge: float) -> None:
     states = States(np.array([huge, 1.0], np.float32), np.array([huge, 1.0], np.float32))
