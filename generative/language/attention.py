@@ -133,7 +133,7 @@ class Attention(nn.Module):
         if mask is not None and mask.shape[-2] > 1:
             mask = mask.repeat(group, 1)
         if maps is None:
-            gathered = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+            gathered = _gather(queries, keys, values, mask)
         else:
             gathered, weights = attend(queries, keys, values, mask)
             maps.append(weights.reshape(len(weights), self.heads, length, -1))
@@ -146,6 +146,15 @@ class Attention(nn.Module):
         keys, values = self.key_value(source).unflatten(-1, (2 * self.kv_heads, -1)).transpose(1, 2).chunk(2, 1)
         # Of one number type again: the norms' weights are float32 also where the rest is bfloat16.
         return self.query_norm(queries).to(values.dtype), self.key_norm(keys).to(values.dtype), values
+
+
+def _gather(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """What `attend` gathers, by torch's kernel; on a CPU in float32, as its way back is far slower in bfloat16."""
+    if queries.device.type != "cpu" or queries.dtype == torch.float32:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+    with torch.autocast("cpu", enabled=False):
+        whole = (one.float() for one in (queries, keys, values))
+        return functional.scaled_dot_product_attention(*whole, attn_mask=mask).to(queries.dtype)
 
 
 def causal_mask(new: int, total: int, device: torch.device) -> Tensor:

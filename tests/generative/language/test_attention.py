@@ -23,6 +23,22 @@ def test_attention_is_torchs(length: int, width: int, causal: bool) -> None:
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, length))
 
 
+def test_in_half_the_bits_attention_and_its_way_back_are_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    attention, states = Attention(16, 4, 2), random(2, 5, 16)
+    mask = causal_mask(5, 5, torch.device("cpu"))
+    found = []
+    for enabled in (False, True):
+        attention.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            gathered = attention(states, mask=mask)
+        gathered.float().square().sum().backward()
+        found.append((gathered, attention.key_value.weight.grad.clone()))
+    assert found[1][0].dtype == torch.bfloat16
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() < 0.03 * one.norm()
+
+
 @pytest.mark.parametrize("start", [0, 5])
 def test_rotation_is_that_of_transformers(start: int) -> None:
     config = LlamaConfig(hidden_size=32, num_attention_heads=4, max_position_embeddings=64)

@@ -11,7 +11,7 @@ from generative.errors import ConfigError, DataError
 from generative.language.bpe import train_bpe
 from generative.language.chrf import chrf
 from generative.language.pairs import SPECIAL, Pairs, open_pairs, with_slips
-from generative.language.pointer import Stands
+from generative.language.pointer import KEPT, Stands
 from generative.language.sampling import Sampling, generate
 from generative.language.transformer import TransformerShape
 from generative.language.translator import EncoderDecoder, Translator, TranslatorConfig
@@ -105,6 +105,7 @@ def test_a_run_with_counted_translations_goes_on_where_it_stopped(tmp_path: Path
     halves = translator(4, "translations")
     halves.fit(ALL, resume=path)
     state = through.network.state_dict()
+    assert state["pointer.shares"].amax() > 2 / KEPT  # counted, not alike as before
     assert all(torch.equal(one, state[name]) for name, one in halves.network.state_dict().items())
     packed = Translator.load(halves.save(tmp_path / "packed.safetensors", training=False, dtype=torch.float16))
     made = halves.translate(PAIRS[0])
