@@ -27,7 +27,7 @@ def translations(sources: Tensor, targets: Tensor, size: int, pad: int, passes: 
             pairings, expected = _expected(_trimmed(sources[rows], pad), _trimmed(targets[rows], pad), table, pad)
             counts.index_add_(0, pairings.flatten(), expected.flatten())
         table = counts.view(size, size)
-        table = table / table.sum(1, keepdim=True).clamp_min(torch.finfo(table.dtype).tiny)
+        table /= table.sum(1, keepdim=True).clamp_min(torch.finfo(table.dtype).tiny)
     return table
 
 

@@ -71,6 +71,10 @@ class KeyValueCache:
         self.values[layer, :, :, self.length : end] = values
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
+    def of(self, rows: Tensor) -> "KeyValueCache":
+        """The cache of these texts (B,), in this order."""
+        return KeyValueCache(self.keys[:, rows], self.values[:, rows], self.length)
+
 
 class RMSNorm(nn.Module):
     """Scales every vector (…, width) to root mean square 1, then each number by a learned weight.
@@ -153,8 +157,8 @@ def _gather(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) 
     if queries.device.type != "cpu" or queries.dtype == torch.float32:
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
     with torch.autocast("cpu", enabled=False):
-        whole = (one.float() for one in (queries, keys, values))
-        return functional.scaled_dot_product_attention(*whole, attn_mask=mask).to(queries.dtype)
+        gathered = functional.scaled_dot_product_attention(queries.float(), keys.float(), values.float(), mask)
+        return gathered.to(queries.dtype)
 
 
 def causal_mask(new: int, total: int, device: torch.device) -> Tensor:

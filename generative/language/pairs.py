@@ -1,8 +1,9 @@
 """Pairs of texts to learn from: numbers in words, verses, texts with slips put in, manual pages and their one line."""
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,24 +11,69 @@ from torch import Tensor
 from generative.errors import DataError
 from generative.family import Split
 from generative.language.bpe import BytePairTokeniser, train_bpe
+from generative.language.hints import Hints
 from generative.language.manual_pages import read_pages
+from generative.language.pointer import Stands
 from generative.language.sword import SwordError, parallel_verses
 from generative.language.texts import read_text
 
 PAD, BEGIN, END = SPECIAL = ("<pad>", "<begin>", "<end>")
 HELD_OUT_BOOK = 41  # Luke, counted from Genesis as 0
 _NUMBERS = {"train": 20_000, "test": 1_000}
-_LONGEST = 60  # tokens; longer ones would make every batch slower
+_LONGEST = (60, 60)  # tokens of a source and a target; longer ones would make every batch slower
+_LONGEST_HINTED = (120, 60)
 _LETTERS_ONLY = 256 + len(SPECIAL)  # a slip changes the longer tokens of a word, but only one of its letters
-Text = tuple[str, str]
+
+
+class Text(NamedTuple):
+    """A text, what it is to become, and what an encoder reads in its place where there are hints."""
+
+    source: str
+    target: str
+    hinted: str = ""
+
+    @property
+    def read(self) -> str:
+        """What an encoder reads."""
+        return self.hinted or self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How pairs of a kind are learnt."""
+
+    size: int
+    """Of the vocabulary."""
+    pointer: Stands | None = None
+    longest: tuple[int, int] = _LONGEST
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Of the preset for a CPU."""
+
+
+_VERSES = {
+    "training.steps": 3000,
+    "training.batch_size": 32,
+    "training.lr": 2e-3,
+    "training.weight_decay": 0.05,
+    "shape.width": 192,
+    "shape.heads": 6,
+    "shape.kv_heads": 6,
+}
+TASKS = {
+    "numbers": Task(600),
+    "verses": Task(5000, "translations", _LONGEST_HINTED, _VERSES),
+    "typos": Task(_LETTERS_ONLY, "itself", changes={"training.steps": 3000}),
+    "summaries": Task(2000, "itself"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of texts, and their tokens: for indices (B,), sources (B, S) and targets (B, T), padded."""
+    """Pairs of texts, and their tokens: for indices (B,), sources as read (B, S) and targets (B, T), padded."""
 
     sources: list[str]
     targets: list[str]
+    read: list[str]
     source_ids: Tensor
     target_ids: Tensor
 
@@ -38,13 +84,15 @@ class Pairs:
         return self.source_ids[indices], self.target_ids[indices]
 
     @classmethod
-    def of(cls, pairs: Sequence[Text], tokeniser: BytePairTokeniser, lengths: tuple[int, int]) -> "Pairs":
-        """The pairs in tokens."""
-        sources, targets = [one for one, _ in pairs], [other for _, other in pairs]
+    def of(cls, pairs: Sequence[tuple[str, ...]], tokeniser: BytePairTokeniser, lengths: tuple[int, int]) -> "Pairs":
+        """The pairs, the fields of `Text`, in tokens."""
+        texts = [Text(*pair) for pair in pairs]
+        targets, read = [text.target for text in texts], [text.read for text in texts]
         return cls(
-            sources,
+            [text.source for text in texts],
             targets,
-            cls.encode_all(sources, tokeniser, lengths[0], begin=False),
+            read,
+            cls.encode_all(read, tokeniser, lengths[0], begin=False),
             cls.encode_all(targets, tokeniser, lengths[1], begin=True),
         )
 
@@ -65,41 +113,43 @@ def open_pairs(name: str, *, seed: int = 0) -> Split:
     kind, _, languages = name.partition("-")
     source, _, target = languages.partition("-")
     if kind == "numbers" and {source, target} <= {"es", "en", "pt"} and source != target:
-        train, test, size, pointer = *_numbers(source, target, seed), 600, None
+        train, test = _numbers(source, target, seed)
     elif kind == "verses" and {source, target} == {"es", "en"}:
-        train, test, size, pointer = *_verses(source), 3000, "translations"
+        train, test = _verses(source)
     elif name == "typos-es":
-        train, test, size, pointer = *_typos(seed), _LETTERS_ONLY, "itself"
+        train, test = _typos(seed)
     elif name == "summaries-es":
-        train, test, size, pointer = *_summaries(seed), 2000, "itself"
+        train, test = _summaries(seed)
     else:
         raise DataError(
             f"No pairs {name!r}. Use numbers-en-es (es, en, pt), verses-en-es, verses-es-en, typos-es or summaries-es."
         )
-    return _split(name, train, test, size, pointer)
+    return _split(name, train, test, TASKS[kind])
 
 
-def _split(name: str, train: list[Text], test: list[Text], size: int, pointer: str | None = None) -> Split:
-    tokeniser = train_bpe((text for pair in train for text in pair), size, special=SPECIAL)
-    encoded = {id(part): [(pair, _lengths(pair, tokeniser)) for pair in part] for part in (train, test)}
-    fitting = {key: [one for one in part if max(one[1]) <= _LONGEST] for key, part in encoded.items()}
-    every = [lengths for part in fitting.values() for _, lengths in part]
-    longest = (max(one for one, _ in every) + 1, max(other for _, other in every) + 2)
-    parts = [Pairs.of([pair for pair, _ in fitting[id(part)]], tokeniser, longest) for part in (train, test)]
-    example = fitting[id(test)][0][0][0]
+def _split(name: str, train: list[Text], test: list[Text], task: Task) -> Split:
+    tokeniser = train_bpe((part for text in train for part in (text.read, text.target)), task.size, special=SPECIAL)
+    parts = [[(text, _lengths(text, tokeniser)) for text in part] for part in (train, test)]
+    fitting = [[one for one in part if one[1][0] <= task.longest[0] and one[1][1] <= task.longest[1]] for part in parts]
+    lengths = [one for part in fitting for _, one in part]
+    longest = (max(one for one, _ in lengths) + 1, max(other for _, other in lengths) + 2)
+    learnt, held_out = ([text for text, _ in part] for part in fitting)
     about = {
         "merges": tokeniser.merges,
         "source_length": longest[0],
         "target_length": longest[1],
-        "example": example,
-        "pointer": pointer,
+        "example": held_out[0].read,
+        "pointer": task.pointer,
+        "changes": task.changes,
     }
-    watched = Pairs.of([pair for pair, _ in fitting[id(test)][:200]], tokeniser, longest)
-    return Split(name, parts[0], parts[1], about, watched)
+    train_pairs, test_pairs, watched = (
+        Pairs.of(part, tokeniser, longest) for part in (learnt, held_out, held_out[:200])
+    )
+    return Split(name, train_pairs, test_pairs, about, watched)
 
 
-def _lengths(pair: Text, tokeniser: BytePairTokeniser) -> tuple[int, int]:
-    return len(tokeniser.encode(pair[0])), len(tokeniser.encode(pair[1]))
+def _lengths(text: Text, tokeniser: BytePairTokeniser) -> tuple[int, int]:
+    return len(tokeniser.encode(text.read)), len(tokeniser.encode(text.target))
 
 
 def _numbers(source: str, target: str, seed: int) -> tuple[list[Text], list[Text]]:
@@ -112,7 +162,7 @@ def _numbers(source: str, target: str, seed: int) -> tuple[list[Text], list[Text
         chosen[draw.randrange(10_000 if draw.random() < 0.5 and len(chosen) < 8_000 else 1_000_000)] = None
     shuffled = list(chosen)
     draw.shuffle(shuffled)
-    pairs = [(spell(number, source), spell(number, target)) for number in shuffled]
+    pairs = [Text(spell(number, source), spell(number, target)) for number in shuffled]
     return pairs[_NUMBERS["test"] :], pairs[: _NUMBERS["test"]]
 
 
@@ -125,16 +175,24 @@ def _speller() -> Callable[[int, str], str]:
 
 
 def _verses(source: str) -> tuple[list[Text], list[Text]]:
-    """Verses of all books but one to learn from, and of that one to test on."""
+    """Verses of all books but one to learn from, and of that one to test on, with hints of the former."""
     try:
         verses = parallel_verses()
     except SwordError as error:
         raise DataError(str(error)) from error
-    parts: tuple[list[Text], list[Text]] = ([], [])
+    books: dict[int, list[Text]] = {}
     for spanish, english in verses:
         pair = (spanish.text, english.text) if source == "es" else (english.text, spanish.text)
-        parts[spanish.book == HELD_OUT_BOOK].append(pair)
-    return parts
+        books.setdefault(spanish.book, []).append(Text(*pair))
+    known = [(text, book) for book, texts in books.items() for text in texts if book != HELD_OUT_BOOK]
+    hints = Hints.fit(
+        [text.source for text, _ in known], [text.target for text, _ in known], [book for _, book in known]
+    )
+    for book, texts in books.items():
+        hinted = hints.beside([text.source for text in texts], book)
+        books[book] = [text._replace(hinted=hint) for text, hint in zip(texts, hinted, strict=True)]
+    test = books.pop(HELD_OUT_BOOK)
+    return [text for texts in books.values() for text in texts], test
 
 
 def _typos(seed: int) -> tuple[list[Text], list[Text]]:
@@ -143,14 +201,14 @@ def _typos(seed: int) -> tuple[list[Text], list[Text]]:
     stretches = [part.strip() for line in read_text("reina-valera").split("\n") for part in line.split(",")]
     fitting = [part for part in dict.fromkeys(stretches) if 12 <= len(part) <= 48]
     draw.shuffle(fitting)
-    pairs = [(with_slips(text, draw), text) for text in fitting]
-    again = [(with_slips(text, draw), text) for text in fitting[1_000:]]
+    pairs = [Text(with_slips(text, draw), text) for text in fitting]
+    again = [Text(with_slips(text, draw), text) for text in fitting[1_000:]]
     return pairs[1_000:] + again, pairs[:1_000]
 
 
 def _summaries(seed: int) -> tuple[list[Text], list[Text]]:
     """Descriptions of manual pages and the line that says what each is; a tenth is held out."""
-    pairs = [(page.description, page.summary) for page in read_pages("es")]
+    pairs = [Text(page.description, page.summary) for page in read_pages("es")]
     random.Random(seed).shuffle(pairs)  # noqa: S311
     return pairs[len(pairs) // 10 :], pairs[: len(pairs) // 10]
 

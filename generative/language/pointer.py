@@ -40,6 +40,11 @@ class Source:
     turns: tuple[Tensor, Tensor]
     """RoPE's, (S, D) each, of a head of the places."""
 
+    def repeated(self, times: int) -> "Source":
+        """Each text so often, side by side."""
+        ids, states, mask = (one.repeat_interleave(times, 0) for one in (self.ids, self.states, self.mask))
+        return Source(ids, states, mask, self.turns)
+
 
 class Pointer(nn.Module):
     """Logits and states of a decoder → the logarithm of the mixture; D is the width of its head."""
@@ -63,6 +68,16 @@ class Pointer(nn.Module):
         mixed = own * logits.float().softmax(-1) + (1 - own) * pointed
         return mixed.clamp_min(_TINY).log()
 
+    def surprise(
+        self, nats: Tensor, states: Tensor, source: Source, turns: tuple[Tensor, Tensor], wanted: Tensor
+    ) -> Tensor:
+        """Nats (B, T) of the tokens `wanted` (B, T) in the mixture, from the decoder's own `nats` of them."""
+        own = torch.sigmoid(self.gate(states).float()).squeeze(-1)
+        partners, spread = self._spread(self.weights(states, source, turns), source.ids)
+        pointed = (spread * (partners[:, None] == wanted[..., None])).sum(-1)
+        mixed = own * torch.exp(-nats) + (1 - own) * pointed
+        return -mixed.clamp_min(_TINY).log()
+
     def weights(self, states: Tensor, source: Source, turns: tuple[Tensor, Tensor]) -> Tensor:
         """Where each state points (B, T, S); rows sum to 1."""
         queries = rotate(self.query_norm(self.query(states)), *turns)
@@ -73,11 +88,21 @@ class Pointer(nn.Module):
 
     def read_off(self, weights: Tensor, ids: Tensor) -> Tensor:
         """The probabilities (B, T, size) of what the tokens `ids` (B, S) stand for, each as much as its weight."""
-        batch, length, _ = weights.shape
-        partners = self.partners[ids].long().flatten(1)  # (B, S · kept)
-        spread = (weights[..., None] * self.shares[ids].float()[:, None]).flatten(2)  # (B, T, S · kept)
-        empty = weights.new_zeros(batch, length, len(self.partners))
+        partners, spread = self._spread(weights, ids)
+        empty = weights.new_zeros(*weights.shape[:2], len(self.partners))
         return empty.scatter_add(2, partners[:, None].expand_as(spread), spread)
+
+    def _spread(self, weights: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens (B, S · kept) that `ids` stand for, and the share (B, T, S · kept) that each gets."""
+        spread = weights[..., None] * self.shares[ids].float()[:, None]  # (B, T, S, kept)
+        return self.partners[ids].long().flatten(1), spread.flatten(2)
+
+    def meaning(self, ids: Tensor, embedding: nn.Embedding) -> Tensor:
+        """The mean embedding (B, S, W) of what each token stands for: read beside the token, it is a gloss.
+
+        Decoder and encoder share the embeddings, so what was written last is easily found in the source.
+        """
+        return torch.einsum("bsk,bskw->bsw", self.shares[ids].float(), embedding(self.partners[ids].long()))
 
     def learn(self, sources: Tensor, targets: Tensor, pad: int) -> None:
         """Counts what the tokens stand for on pairs of texts (N, S) and (N, T)."""

@@ -9,7 +9,7 @@ Source: Vaswani et al. 2017, "Attention is all you need", section 3.1, with the 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,11 @@ from torch.nn import functional
 from generative.errors import ConfigError
 from generative.family import Family, FamilyConfig, Split
 from generative.language.attention import Attention, KeyValueCache, RMSNorm, causal_mask, rotation
+from generative.language.beam import search
 from generative.language.bpe import BytePairTokeniser
 from generative.language.chrf import chrf
 from generative.language.error_rate import character_error_rate
+from generative.language.hints import closest_known
 from generative.language.pairs import BEGIN, END, PAD, SPECIAL, Pairs, open_pairs
 from generative.language.pointer import Pointer, Source, Stands
 from generative.language.sampling import Sampling, generate
@@ -30,7 +32,7 @@ from generative.training import Batch, Data, Logs, Training
 
 _EVALUATED = 1000
 _PARTS = 4
-_GREEDY = Sampling(temperature=0.0)
+_DRAWN = Sampling(temperature=0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,13 @@ class Translator(Family[TranslatorConfig]):
     def prepare(self, data: Data) -> None:
         """Counts translations where the pointer is to give them."""
         if self.config.pointer == "translations":
-            assert isinstance(data, Pairs) and isinstance(self.network, EncoderDecoder)  # noqa: S101, PT018
-            assert self.network.pointer is not None  # noqa: S101
-            self.network.pointer.learn(data.source_ids, data.target_ids[:, 1:], self.network.pad)
+            assert isinstance(data, Pairs) and self.model.pointer is not None  # noqa: S101, PT018
+            self.model.pointer.learn(data.source_ids, data.target_ids[:, 1:], self.model.pad)
+
+    @property
+    def model(self) -> "EncoderDecoder":
+        """The network, by its type."""
+        return cast(EncoderDecoder, self.network)
 
     @property
     def tokeniser(self) -> BytePairTokeniser:
@@ -73,37 +79,36 @@ class Translator(Family[TranslatorConfig]):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Logs]:  # noqa: ARG002
         """The mean surprise in nats at the tokens of the targets, their ends included."""
-        surprise, count = torch.zeros((), device=self.device), 0
-        for source, target in _by_length(batch[0], batch[1], self.tokeniser.token(PAD)):
-            wanted = self._wanted(target)
-            logits = self.network(source, target[:, :-1])
-            surprise = surprise + functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum")
-            count += int((wanted >= 0).sum())
-        return surprise / count, {}
+        nats, pad = torch.zeros((), device=self.device), self.model.pad
+        for source, target in _by_length(batch[0], batch[1], pad):
+            nats = nats + self.model.surprise(source, target).sum()
+        return nats / (batch[1][:, 1:] != pad).sum(), {}
 
     def score(self, x: Tensor) -> Tensor:
         """Nats per token (N,) of pairs (N, source_length + target_length), source and target side by side."""
         source, target = torch.split(x.to(self.device), [self.config.source_length, self.config.target_length], 1)
-        wanted = self._wanted(target)
         with self.evaluating():
-            logits = self.network(source, target[:, :-1])
-            surprise = functional.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
-        nats: Tensor = surprise.sum(1) / (wanted >= 0).sum(1)
+            surprise = self.model.surprise(source, target)
+        nats: Tensor = surprise.sum(1) / (target[:, 1:] != self.model.pad).sum(1)
         return nats
 
     def sample(self, n: int, *, condition: Any = None, generator: torch.Generator | None = None) -> Tensor:
         """`n` drawn targets (n, T) for the source `condition`, a string, by default the configuration's example."""
         source = self._read([condition or self.config.example]).repeat(n, 1)
+        begin, end = self.tokeniser.token(BEGIN), self.tokeniser.token(END)
+        prompt, length = torch.full((n, 1), begin, device=self.device), self.config.target_length - 1
         with self.evaluating():
-            return self._write(source, Sampling(temperature=0.7), self.generator(generator))
+            return generate(self.model.given(source), prompt, length, _DRAWN, self.generator(generator), stop=end)
 
-    def translate(self, texts: Sequence[str], batch_size: int = 250) -> list[str]:
-        """The likeliest target of each text, token by token."""
+    def translate(self, texts: Sequence[str], batch_size: int = 100, beams: int = 3) -> list[str]:
+        """The likeliest target of each text that a beam search finds."""
         made: list[str] = []
+        begin, end = self.tokeniser.token(BEGIN), self.tokeniser.token(END)
         with self.evaluating():
             for start in range(0, len(texts), batch_size):
-                ids = self._write(self._read(texts[start : start + batch_size]), _GREEDY, self.generator(None))
-                made += self.decode(ids)
+                given = self.model.given(self._read(texts[start : start + batch_size])).repeated(beams)
+                prompt = torch.full((len(given.source.ids), 1), begin, device=self.device)
+                made += self.decode(search(given, prompt, self.config.target_length - 1, beams, end))
         return made
 
     def decode(self, ids: Tensor) -> list[str]:
@@ -129,7 +134,7 @@ class Translator(Family[TranslatorConfig]):
 
     @classmethod
     def preset(cls, name: str, about: Mapping[str, Any]) -> TranslatorConfig:
-        """`cpu`: two layers of 128 each; `gpu`: six of 384 each, with dropout and longer."""
+        """`cpu`: two layers of 128 each, or of 192 for verses; `gpu`: six of 384 each, with dropout and longer."""
         if "merges" not in about:
             raise ConfigError("A translator learns from pairs of texts. Use --data numbers-en-es.")
         made = TranslatorConfig(
@@ -141,7 +146,7 @@ class Translator(Family[TranslatorConfig]):
             pointer=about["pointer"],
         )
         if name == "cpu":
-            return made
+            return made.changed(about["changes"])
         if name == "gpu":
             larger = {"width": 384, "layers": 6, "heads": 6, "kv_heads": 6, "dropout": 0.1}
             training = {"training.steps": 20_000, "training.batch_size": 256, "training.lr": 1e-3}
@@ -151,39 +156,30 @@ class Translator(Family[TranslatorConfig]):
     def evaluate(self, data: Split, *, seed: int = 0) -> dict[str, float]:
         """Exact matches, chrF and character error rate on held-out pairs, 1,000 at most.
 
-        Beside them the chrF of copying the source and of a dictionary learnt from the same pairs, word by word.
+        Beside them the same of copying the source, of a dictionary learnt from the same pairs, word by word, and, of
+        texts that are read with hints, of what the closest known text became.
         """
-        assert isinstance(data.test, Pairs)  # noqa: S101
+        assert isinstance(data.train, Pairs) and isinstance(data.test, Pairs)  # noqa: S101, PT018
         order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(seed))[:_EVALUATED].tolist()
-        sources = [data.test.sources[number] for number in order]
-        targets = [data.test.targets[number] for number in order]
-        made = self.translate(sources)
-        assert isinstance(data.train, Pairs)  # noqa: S101
+        sources, targets, read = (
+            [texts[number] for number in order] for texts in (data.test.sources, data.test.targets, data.test.read)
+        )
         lexicon = WordLexicon.fit(data.train.sources, data.train.targets)
-        word_by_word = [lexicon.translate(text) for text in sources]
-        return {
-            **_figures(made, targets),
-            **{f"{name}_of_copying": value for name, value in _figures(sources, targets).items()},
-            **{f"{name}_of_dictionary": value for name, value in _figures(word_by_word, targets).items()},
-        }
+        others = {"copying": sources, "dictionary": [lexicon.translate(text) for text in sources]}
+        if read != sources:
+            others["closest_known"] = [closest_known(text) for text in read]
+        figures = _figures(self.translate(read), targets)
+        for name, texts in others.items():
+            figures |= {f"{key}_of_{name}": value for key, value in _figures(texts, targets).items()}
+        return figures
 
     def encode(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Tokens (N, S) and (N, T) of pairs of texts. Raises: DataError: a text is too long."""
         written = Pairs.encode_all(targets, self.tokeniser, self.config.target_length, begin=True)
         return self._read(sources), written.to(self.device)
 
-    def _wanted(self, target: Tensor) -> Tensor:
-        """The tokens (B, T) of a target that are to be written, -100 where there is none."""
-        return target[:, 1:].masked_fill(target[:, 1:] == self.tokeniser.token(PAD), -100)
-
     def _read(self, texts: Sequence[str]) -> Tensor:
         return Pairs.encode_all(texts, self.tokeniser, self.config.source_length, begin=False).to(self.device)
-
-    def _write(self, source: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
-        assert isinstance(self.network, EncoderDecoder)  # noqa: S101
-        begin = torch.full((len(source), 1), self.tokeniser.token(BEGIN), device=self.device)
-        length, end = self.config.target_length - 1, self.tokeniser.token(END)
-        return generate(self.network.given(source), begin, length, sampling, generator, stop=end)
 
 
 def _by_length(source: Tensor, target: Tensor, pad: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -257,6 +253,8 @@ class EncoderDecoder(nn.Module):
         """The decoder with a source (B, S) that is read once, as the sampler wants a model."""
         mask = (source != self.pad)[:, None, None, :]  # no token looks at padding
         states, turns = self.embedding(source), self._turns(0, source.shape[1], source.device)
+        if self.pointer is not None:
+            states = states + self.pointer.meaning(source, self.embedding)
         for block in self.encoder:
             states = block(states, turns, mask)
         return Given(self, Source(source, self.encoded_norm(states), mask, turns))
@@ -270,9 +268,25 @@ class EncoderDecoder(nn.Module):
     ) -> Tensor:
         """Logits (B, T, size), float32, of the target's tokens after those that `memory` holds."""
         states, turns = self.hidden(target, source, memory, maps)
-        # One table for what is read and what is written (Press & Wolf 2017): names and numbers are alike in both.
-        logits = functional.linear(states, self.embedding.weight).float()
+        logits = self._logits(states)
         return logits if self.pointer is None else self.pointer(logits, states, source, turns)
+
+    def surprise(self, source: Tensor, target: Tensor) -> Tensor:
+        """Nats (B, T - 1) of every token of a target (B, T) after its first; 0 for padding.
+
+        What `forward` says of these tokens, without the probabilities of all others.
+        """
+        read, wanted = self.given(source).source, target[:, 1:]
+        states, turns = self.hidden(target[:, :-1], read)
+        nats = functional.cross_entropy(self._logits(states).flatten(0, 1), wanted.flatten(), reduction="none")
+        nats = nats.view_as(wanted)
+        if self.pointer is not None:
+            nats = self.pointer.surprise(nats, states, read, turns, wanted)
+        return nats.masked_fill(wanted == self.pad, 0.0)
+
+    def _logits(self, states: Tensor) -> Tensor:
+        # One table for what is read and what is written (Press & Wolf 2017): names and numbers are alike in both.
+        return functional.linear(states, self.embedding.weight).float()
 
     def hidden(
         self,
@@ -304,6 +318,10 @@ class Given:
 
     def __call__(self, ids: Tensor, memory: Any = None) -> Tensor:
         return self.network.decode(ids, self.source, memory)
+
+    def repeated(self, times: int) -> "Given":
+        """With each source so often, side by side."""
+        return Given(self.network, self.source.repeated(times))
 
     def memory(self, batch: int) -> KeyValueCache:
         shape = self.network.shape

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from generative import FAMILIES
 from generative.errors import DataError
-from generative.language.pairs import _split
+from generative.language.pairs import Task, Text, _split
 from generative.language.transformer import TransformerFamily
 from generative.language.translator import Translator
 from tests.ui.fakes import html
@@ -89,8 +89,8 @@ def test_a_text_of_ones_own_is_asked_for_before_it_is_learnt():
 
 
 def test_a_translator_shows_held_out_pairs(monkeypatch):
-    pairs = [(f"{word} {number}", f"{number} {word}") for word in ("uno", "dos", "tres") for number in range(20)]
-    monkeypatch.setattr(Translator, "open_data", lambda name: _split(name, pairs[8:], pairs[:8], 300))
+    pairs = [Text(f"{word} {number}", f"{number} {word}") for word in ("uno", "dos", "tres") for number in range(20)]
+    monkeypatch.setattr(Translator, "open_data", lambda name: _split(name, pairs[8:], pairs[:8], Task(300)))
     job = _trained(TrainJob("translator", 20, 0))
     assert job.made.count("→") == 4
     assert job.made.startswith("uno 0\n")

@@ -90,12 +90,19 @@ def test_what_is_looked_at_is_a_share_of_the_text(pointer: Stands | None) -> Non
     assert looked_at[SOURCE.eq(TOKENISER.token("<pad>"))[:, None].expand_as(looked_at)].max() == 0
 
 
-def test_the_loss_is_the_mean_over_all_tokens_of_the_targets() -> None:
-    family = translator(1, "itself")
+@EACH_POINTER
+def test_the_loss_is_the_mean_surprise_of_all_tokens_of_the_targets(pointer: Stands | None) -> None:
+    family = translator(1, pointer)
+    family.network.load_state_dict(randomised(pointer).state_dict())
+    family.prepare(ALL)
     loss, _ = family.loss((SOURCE, TARGET), torch.Generator())
-    tokens = (TARGET[:, 1:] != TOKENISER.token("<pad>")).sum(1)
-    nats = family.score(torch.cat([SOURCE, TARGET], 1))
-    torch.testing.assert_close(loss.detach(), (nats * tokens).sum() / tokens.sum())
+    with torch.no_grad():
+        logits = family.network(SOURCE, TARGET[:, :-1])
+    wanted = TARGET[:, 1:].masked_fill(TARGET[:, 1:] == TOKENISER.token("<pad>"), -100)
+    torch.testing.assert_close(loss.detach(), torch.nn.functional.cross_entropy(logits.mT, wanted))
+    every = [family.score(torch.cat([SOURCE, TARGET], 1))[row] for row in range(4)]
+    each = [torch.nn.functional.cross_entropy(logits[row], wanted[row]) for row in range(4)]
+    torch.testing.assert_close(torch.stack(every), torch.stack(each))
 
 
 def test_a_run_with_counted_translations_goes_on_where_it_stopped(tmp_path: Path) -> None:
