@@ -85,13 +85,13 @@ def _read(prefixes: Prefixes, tasks: Sequence[Task]) -> None:
 
 
 def _judge(learner: Learner, tasks: Sequence[Task]) -> None:
-    """Prints AUROC and the share wrongly answered, of each language apart."""
-    for language in sorted({task.language for task in tasks}):
-        part = [task for task in tasks if task.language == language]
+    """Prints AUROC and the share wrongly answered, of each language and kind apart."""
+    for language, kind in sorted({(task.language, task.kind) for task in tasks}):
+        part = [task for task in tasks if (task.language, task.kind) == (language, kind)]
         odds, answerable = scores(learner, part)
         clusters = [str(n) for n, task in enumerate(part) for _ in task.questions]
         ranked = bootstrap_statistic(partial(_auroc, odds, answerable), len(odds), seed=0, clusters=clusters)
-        threshold = threshold_for_refusal_rate(odds[answerable], _NEEDLESS)
+        threshold = threshold_for_refusal_rate(odds[answerable], _NEEDLESS) if answerable.any() else 0.0
         wrongly = float(np.mean(odds[~answerable] >= threshold))
         print(f"{language}, {len(odds)} questions: AUROC {ranked.value:.3f} [{ranked.low:.3f}, {ranked.high:.3f}]")
         print(f"    wrongly answered at {_NEEDLESS:.0%} needless refusals: {wrongly:.3f}", flush=True)

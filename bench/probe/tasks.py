@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 
@@ -14,12 +15,18 @@ from rag.evaluation.questions import Paragraph, Question, QuestionSet
 _AMONG_OTHERS, _BESIDE = 0.3, 0.15
 _MOST_OTHERS = 2
 _QUESTIONS = 3
+Kind: TypeAlias = Literal["alone", "among", "another"]
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Questions put to the same passages, and which of them these answer."""
+    """Questions put to the same passages, and which of them these answer.
 
+    `kind` says how they belong together: a paragraph "alone" with what was asked about it, the same "among" others, or
+    questions about "another" paragraph, all or some of them.
+    """
+
+    kind: Kind
     article: str
     language: str
     passages: tuple[str, ...]
@@ -43,9 +50,9 @@ class Article:
     def add(self, paragraph: Paragraph, questions: list[Question]) -> None:
         self.asked[paragraph.text] = questions
 
-    def task(self, passages: list[str], questions: list[tuple[Question, bool]]) -> Task:
+    def task(self, kind: Kind, passages: list[str], questions: list[tuple[Question, bool]]) -> Task:
         texts, answerable = zip(*((question.text, answered) for question, answered in questions), strict=True)
-        return Task(self.title, self.language, tuple(passages), texts, answerable)
+        return Task(kind, self.title, self.language, tuple(passages), texts, answerable)
 
     def others(self, *texts: str) -> list[str]:
         """The other paragraphs."""
@@ -82,12 +89,12 @@ def _hard(article: Article, random_: random.Random) -> Iterator[Task]:
     """Paragraphs whose questions were written so that some only look as if they were answered."""
     for text, questions in article.asked.items():
         marked = [(question, not question.impossible) for question in questions]
-        yield article.task([text], marked)
+        yield article.task("alone", [text], marked)
         others = article.others(text)
         if len(others) > _MOST_OTHERS and random_.random() < _AMONG_OTHERS:
-            yield article.task(_shuffled([text, *_some(others, random_, least=1)], random_), marked)
+            yield article.task("among", _shuffled([text, *_some(others, random_, least=1)], random_), marked)
         if others and random_.random() < _BESIDE:
-            yield article.task([text], _asked_of(article, others, random_, _QUESTIONS + 1))
+            yield article.task("another", [text], _asked_of(article, others, random_, _QUESTIONS + 1))
 
 
 def _mixed(article: Article, random_: random.Random) -> Iterator[Task]:
@@ -99,7 +106,8 @@ def _mixed(article: Article, random_: random.Random) -> Iterator[Task]:
         near = _some(others, random_, least=0) if len(others) > _MOST_OTHERS and random_.random() < 0.5 else []
         own = random_.sample(questions, min(_QUESTIONS, len(questions)))
         far = _asked_of(article, article.others(text, *near), random_, _QUESTIONS)
-        yield article.task(_shuffled([text, *near], random_), [*((question, True) for question in own), *far])
+        marked = [*((question, True) for question in own), *far]
+        yield article.task("another", _shuffled([text, *near], random_), marked)
 
 
 def _asked_of(article: Article, texts: list[str], random_: random.Random, most: int) -> list[tuple[Question, bool]]:

@@ -38,7 +38,9 @@ def tasks() -> list[Task]:
         here = random_.sample(WORDS, 3)
         asked = random_.sample(WORDS, 4)
         questions = tuple(f"¿qué es el {word}?" for word in asked)
-        made.append(Task("A", "es", (f"el {', el '.join(here)}",), questions, tuple(word in here for word in asked)))
+        made.append(
+            Task("alone", "A", "es", (f"el {', el '.join(here)}",), questions, tuple(word in here for word in asked))
+        )
     return made
 
 
