@@ -24,7 +24,7 @@ def translations(sources: Tensor, targets: Tensor, size: int, pad: int, passes: 
     for _ in range(passes):
         counts = torch.zeros(size * size)
         for rows in torch.split(order, _AT_ONCE):
-            pairings, expected = _expected(_trimmed(sources[rows], pad), _trimmed(targets[rows], pad), table, pad)
+            pairings, expected = _expected(trimmed(sources[rows], pad), trimmed(targets[rows], pad), table, pad)
             counts.index_add_(0, pairings.flatten(), expected.flatten())
         table = counts.view(size, size)
         table /= table.sum(1, keepdim=True).clamp_min(torch.finfo(table.dtype).tiny)
@@ -51,5 +51,6 @@ def _expected(sources: Tensor, targets: Tensor, table: Tensor, pad: int) -> tupl
     return pairings, shared * (targets != pad)[:, None, :]
 
 
-def _trimmed(ids: Tensor, pad: int) -> Tensor:
+def trimmed(ids: Tensor, pad: int) -> Tensor:
+    """The texts (N, T) without the padding that all of them have."""
     return ids[:, : int((ids != pad).sum(1).max())]

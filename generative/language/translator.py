@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from generative.errors import ConfigError
 from generative.family import Family, FamilyConfig, Split
+from generative.language.alignment import trimmed
 from generative.language.attention import Attention, KeyValueCache, RMSNorm, causal_mask, rotation
 from generative.language.beam import search
 from generative.language.bpe import BytePairTokeniser
@@ -102,14 +103,17 @@ class Translator(Family[TranslatorConfig]):
 
     def translate(self, texts: Sequence[str], batch_size: int = 100, beams: int = 3) -> list[str]:
         """The likeliest target of each text that a beam search finds."""
-        made: list[str] = []
-        begin, end = self.tokeniser.token(BEGIN), self.tokeniser.token(END)
+        source, order = self._read(texts), sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        begin, end, pad = (self.tokeniser.token(name) for name in (BEGIN, END, PAD))
+        made: dict[int, str] = {}
         with self.evaluating():
             for start in range(0, len(texts), batch_size):
-                given = self.model.given(self._read(texts[start : start + batch_size])).repeated(beams)
+                rows = order[start : start + batch_size]  # alike in length, so that little is padding
+                given = self.model.given(trimmed(source[rows], pad)).repeated(beams)
                 prompt = torch.full((len(given.source.ids), 1), begin, device=self.device)
-                made += self.decode(search(given, prompt, self.config.target_length - 1, beams, end))
-        return made
+                found = self.decode(search(given, prompt, self.config.target_length - 1, beams, end))
+                made |= dict(zip(rows, found, strict=True))
+        return [made[number] for number in range(len(texts))]
 
     def decode(self, ids: Tensor) -> list[str]:
         """The texts of drawn targets (N, T), up to their ends."""
@@ -184,10 +188,9 @@ class Translator(Family[TranslatorConfig]):
 
 def _by_length(source: Tensor, target: Tensor, pad: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The pairs (B, S), (B, T) in quarters, alike in length and without the padding that none of a quarter needs."""
-    lengths = torch.stack([(one != pad).sum(1) for one in (source, target)])  # (2, B)
-    for rows in lengths.sum(0).argsort(stable=True).chunk(_PARTS):
-        read, written = lengths[:, rows].amax(1).tolist()
-        yield source[rows, :read], target[rows, :written]
+    lengths = (source != pad).sum(1) + (target != pad).sum(1)
+    for rows in lengths.argsort(stable=True).chunk(_PARTS):
+        yield trimmed(source[rows], pad), trimmed(target[rows], pad)
 
 
 def _figures(made: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
