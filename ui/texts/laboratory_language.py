@@ -81,10 +81,10 @@ _ES = LanguageTexts(
         "translator": Explanation(
             "De un texto a otro",
             "Una red lee el texto entero y otra escribe el nuevo letra a letra, mirando lo que la primera "
-            "entendió. Así "
+            "entendió, o señala en lo leído lo que hay que copiar. Así "
             "se traduce, se resume o se corrige; este ha aprendido a quitar erratas que se pusieron a propósito.",
             "Vale para cualquier tarea con parejas de textos. Inventa cuando la entrada no se parece a lo que vio.",
-            "Sutskever, Vinyals y Le (2014); Vaswani et al. (2017)",
+            "Sutskever, Vinyals y Le (2014); Vaswani et al. (2017); See et al. (2017)",
         ),
         "unified": Explanation(
             "Palabras, imágenes y sonidos en una fila",
@@ -174,11 +174,11 @@ _PT = LanguageTexts(
         "translator": Explanation(
             "De um texto para outro",
             "Uma rede lê o texto inteiro e outra escreve o novo letra a letra, olhando para o que a "
-            "primeira entendeu. "
+            "primeira entendeu, ou aponta no que leu o que há de copiar. "
             "Assim se traduz, se resume ou se corrige; este aprendeu a tirar erros de digitação que foram "
             "postos de propósito.",
             "Serve para qualquer tarefa com pares de textos. Inventa quando a entrada não se parece com o que viu.",
-            "Sutskever, Vinyals e Le (2014); Vaswani et al. (2017)",
+            "Sutskever, Vinyals e Le (2014); Vaswani et al. (2017); See et al. (2017)",
         ),
         "unified": Explanation(
             "Palavras, imagens e sons numa fila",
@@ -266,11 +266,10 @@ _EN = LanguageTexts(
             "From one text to another",
             "One network reads the whole text, another writes the new one letter by letter, looking at "
             "what the first "
-            "made of it. That translates, sums up or corrects; this one has learnt to take out slips that "
-            "were put in "
-            "on purpose.",
+            "made of it, or points at what to copy. That translates, sums up or corrects; this one has learnt to "
+            "take out slips that were put in on purpose.",
             "Good for any task with pairs of texts. It invents where the input is unlike what it has seen.",
-            "Sutskever, Vinyals and Le (2014); Vaswani et al. (2017)",
+            "Sutskever, Vinyals and Le (2014); Vaswani et al. (2017); See et al. (2017)",
         ),
         "unified": Explanation(
             "Words, pictures and sounds in a row",

@@ -7,6 +7,7 @@ from generative.image_data import Images
 from generative.language.masked import MASK, Masked
 from generative.language.telephone import dialled, tones
 from generative.language.transformer import TransformerFamily
+from generative.language.translator import Translator
 from generative.language.unified import Unified, digit_words
 
 
@@ -37,6 +38,14 @@ def test_the_masked_model_fills_in_from_both_sides() -> None:
     told, other = family.fill_in(f"Y dijo Jehová á {MASK}: Anda, ve á {MASK}.")
     assert " Moisés" in [token for token, _ in told]
     assert " Judá" in [token for token, _ in other]
+
+
+def test_the_corrector_mends_slips_and_leaves_the_rest() -> None:
+    family = opened("translator", "typos-es", Translator)
+    assert isinstance(family, Translator)
+    right = ["Y dijo Jehová á Moisés:", "y los hijos de Israel", "que estaba en la casa de su padre"]
+    assert family.translate(right) == right
+    assert family.translate(["Y dijo Jehoa a Moises:", "y los ijos de Israel", "que estava en la casa dee su padre"]) == right
 
 
 def test_the_unified_model_continues_words_pictures_and_sounds() -> None:
