@@ -45,7 +45,8 @@ def test_the_corrector_mends_slips_and_leaves_the_rest() -> None:
     assert isinstance(family, Translator)
     right = ["Y dijo Jehová á Moisés:", "y los hijos de Israel", "que estaba en la casa de su padre"]
     assert family.translate(right) == right
-    assert family.translate(["Y dijo Jehoa a Moises:", "y los ijos de Israel", "que estava en la casa dee su padre"]) == right
+    slips = ["Y dijo Jehoa a Moises:", "y los ijos de Israel", "que estava en la casa dee su padre"]
+    assert family.translate(slips) == right
 
 
 def test_the_unified_model_continues_words_pictures_and_sounds() -> None:
