@@ -89,11 +89,15 @@ def _judge(learner: Learner, tasks: Sequence[Task]) -> None:
     for language, kind in sorted({(task.language, task.kind) for task in tasks}):
         part = [task for task in tasks if (task.language, task.kind) == (language, kind)]
         odds, answerable = scores(learner, part)
+        about = f"{language}, {kind}, {len(odds)} questions"
+        if not answerable.any():
+            print(f"{about}, none answered: taken for answered {np.mean(odds >= 0):.3f}", flush=True)
+            continue
         clusters = [str(n) for n, task in enumerate(part) for _ in task.questions]
         ranked = bootstrap_statistic(partial(_auroc, odds, answerable), len(odds), seed=0, clusters=clusters)
-        threshold = threshold_for_refusal_rate(odds[answerable], _NEEDLESS) if answerable.any() else 0.0
+        threshold = threshold_for_refusal_rate(odds[answerable], _NEEDLESS)
         wrongly = float(np.mean(odds[~answerable] >= threshold))
-        print(f"{language}, {len(odds)} questions: AUROC {ranked.value:.3f} [{ranked.low:.3f}, {ranked.high:.3f}]")
+        print(f"{about}: AUROC {ranked.value:.3f} [{ranked.low:.3f}, {ranked.high:.3f}]")
         print(f"    wrongly answered at {_NEEDLESS:.0%} needless refusals: {wrongly:.3f}", flush=True)
 
 

@@ -1,18 +1,23 @@
 """A probe that is trained beside the program reads what the program then reads with it."""
 
+import json
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench.probe import __main__ as command
 from bench.probe.prefixes import Prefixes, prompt_of
 from bench.probe.tasks import Task, tasks_of
 from bench.probe.training import Learner, Settings, scores
+from rag.compose import Fuente
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 from rag.finetuning.kept import KeptTraining
 from rag.probe import Probe
@@ -141,3 +146,31 @@ def test_tasks_of_other_passages_or_questions_have_other_keys(tasks: Sequence[Ta
         replace(tasks[0], questions=("¿y?",), answerable=(True,)),
     ]
     assert len({task.key for task in changed}) == len(changed)
+
+
+def test_the_command_trains_and_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {f"El {word} es alto. Dato {n}.": word for n, word in enumerate(WORDS * 2)}
+    data = []
+    for start in (0, 6):
+        paragraphs = []
+        for n, text in enumerate(list(texts)[start : start + 6]):
+            qas = [
+                {"id": f"{start}-{n}-{i}", "question": f"¿Qué dato {i} es {n}?", "is_impossible": i == 1,
+                 "answers": [] if i else [{"text": "alto", "answer_start": text.index("alto")}]}
+                for i in range(2)
+            ]  # fmt: skip
+            paragraphs.append({"context": text, "qas": qas})
+        data.append({"title": f"A{start}", "paragraphs": paragraphs})
+    (tmp_path / "set.es.json").write_text(json.dumps({"data": data}), encoding="utf-8")
+    generator = tiny_generator()
+    monkeypatch.setattr(Fuente, "configured", lambda: SimpleNamespace(generator=generator))
+    monkeypatch.setattr(command, "Settings", lambda **given: replace(TINY, **given))
+    arguments = ["probe", "set.es.json", "--held-out", "A6", "--work", "work", "--output", "probe.safetensors"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--steps", "2"])
+    monkeypatch.chdir(tmp_path)
+    command.main()
+    said = capsys.readouterr().out
+    assert "es, alone, 12 questions: AUROC" in said
+    assert Probe.load(tmp_path / "probe.safetensors").layer == TINY.layer
