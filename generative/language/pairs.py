@@ -63,7 +63,7 @@ TASKS = {
     "numbers": Task(600),
     "verses": Task(5000, "translations", _LONGEST_HINTED, _VERSES),
     "typos": Task(_LETTERS_ONLY, "itself", changes={"training.steps": 3000}),
-    "summaries": Task(2000, "itself"),
+    "summaries": Task(2000, "itself", changes={"training.steps": 300, "shape.dropout": 0.3}),
 }
 
 
