@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from generative.errors import ConfigError, DataError
+from generative.family import Split
 from generative.language.bpe import train_bpe
 from generative.language.chrf import chrf
-from generative.language.pairs import SPECIAL, Pairs, open_pairs, with_slips
+from generative.language.pairs import SPECIAL, Pairs, Text, open_pairs, with_slips
 from generative.language.pointer import KEPT, Stands
 from generative.language.sampling import Sampling, generate
 from generative.language.transformer import TransformerShape
@@ -129,6 +130,19 @@ def test_learns_to_translate_and_turn_round(tmp_path: Path) -> None:
     assert float(family.score(right).mean()) < 0.2 < float(family.score(wrong).mean())
     written = family.write_samples(family.sample(2, condition="uno dos tres"), tmp_path)
     assert len(written[0].read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_figures_stand_beside_those_of_copying_a_dictionary_and_the_closest_known_text() -> None:
+    hinted = Pairs.of([Text(one, other, f"uno\n{other}") for one, other in PAIRS[:4]], TOKENISER, (16, 12))
+    family = translator(1)
+    family = Translator(family.config.changed({"source_length": 16}), device="cpu")
+    figures = family.evaluate(Split("words", ALL, hinted, {}))
+    assert figures["exact_match_of_closest_known"] == figures["chrf_of_closest_known"] == 1
+    assert figures["exact_match"] == figures["exact_match_of_copying"] == 0
+    assert figures["chrf_of_copying"] == pytest.approx(chrf(hinted.sources, hinted.targets))
+    # Word by word, in the order of the source: the letters are right, the places are not.
+    assert 0.5 < figures["chrf_of_dictionary"] < 1
+    assert "chrf_of_closest_known" not in translator(1).evaluate(Split("words", ALL, ALL, {}))
 
 
 def test_drawing_ends_where_every_text_has_ended() -> None:
