@@ -146,7 +146,7 @@ def _finite(value: Any) -> float:
 # Set by hand on questions of xquad and FaQuAD, each asked once of the whole set and once of the set without the article
 # that answers it, and on questions of ordinary documents; docs/answers.md has the figures.
 UNCALIBRATED = Calibration({"reading": 1.2, "coverage": 2.5, "retrieval": 0.8, "unknown": 0.0, "inner": 0.0}, bias=-1.8)
-# For a generator with a probe, fitted by hand on questions that the probe had not seen: such that hardly any is refused
+# For a generator with a probe, set by hand on questions that the probe had not seen, so that hardly any is refused
 # that the documents answer; docs/answers.md has the figures.
 PROBED = Calibration({"reading": 0.2, "coverage": 2.5, "retrieval": 1.0, "unknown": -0.25, "inner": 0.75}, bias=-1.6)
 

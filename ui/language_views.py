@@ -26,7 +26,7 @@ _SHOWN, _GUESSES, _DRAWN = 14, 6, 8
 _LONGEST = 44  # letters whose attention is drawn: more cannot be told apart
 _COLOURS = 5
 _LETTERS = 400
-_SLIPS = "El ordenador no fnuciona bein"
+SLIPS = "El ordenador no fnuciona bein"
 _COVERED = f"Y dijo Jehová á {MASK}: Anda, ve á {MASK}."
 
 
@@ -124,7 +124,7 @@ def masked_view(family: Masked, words: LanguageTexts) -> None:
 
 def translator_view(family: Translator, words: LanguageTexts) -> None:
     """A text and what the model makes of it, with what it looked at."""
-    text = st.text_input(words.slips, _SLIPS, max_chars=48, key="lab_slips", help=words.slips_help)
+    text = st.text_input(words.slips, SLIPS, max_chars=48, key="lab_slips", help=words.slips_help)
     if not text.strip():
         return
     made = family.translate([text])[0]

@@ -116,9 +116,7 @@ class Learner:
         """Writes the probe, its adapter in 16-bit floating point."""
         line = self.line.detach() / self._deviation
         last, question = line.chunk(2)
-        tensors = {
-            f"{name}.{kind}": one.detach().half() for name, pair in self.adapter.items() for kind, one in _kinds(pair)
-        }
+        tensors = {name: one.detach().half() for name, one in self.named().items() if name not in ("line", "bias")}
         tensors |= {"last": last.clone(), "question": question.clone(), "bias": self.bias.detach() - line @ self._mean}
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, path, {"format": FORMAT, "layer": str(self._settings.layer)})

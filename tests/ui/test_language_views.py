@@ -12,10 +12,11 @@ from generative.language.pairs import SPECIAL
 from generative.language.transformer import TransformerConfig, TransformerFamily, TransformerShape
 from generative.language.translator import Translator, TranslatorConfig
 from generative.language.unified import Unified, UnifiedConfig
+from generative.registry import load, shipped
 from tests.ui.fakes import html
 from ui import experiments
 from ui.language_charts import attention_chart, guesses_chart, probabilities_chart, visible_token
-from ui.language_views import letters_of, tokens_html
+from ui.language_views import SLIPS, letters_of, tokens_html
 from ui.safe import escape
 from ui.texts.laboratory_language import LABORATORY_LANGUAGE
 
@@ -122,3 +123,8 @@ def test_charts_hold_what_they_are_given():
 
 def test_the_digits_are_those_of_the_protocol():
     assert torch.equal(experiments.open_digits().test.y, open_images("digits").test.y)
+
+
+def test_the_corrector_mends_the_slips_that_its_page_opens_with():
+    family = load(shipped("translator", "typos-es"), device="cpu")
+    assert family.translate([SLIPS]) == ["El ordenador no funciona bien"]
