@@ -10,6 +10,7 @@ Source: Slobodkin et al. 2023, "The Curious Case of Hallucinatory (Un)answerabil
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import chain
@@ -38,7 +39,7 @@ _REVISION_DIGITS = 8
 class Probe:
     """Weights (D,) of what a layer made of the last token of the check, and on average of those of the question.
 
-    `adapter` is on while the question is read. `revision` tells its file from others.
+    `adapter` is on while the question is read. `revision` tells its weights from others.
     """
 
     layer: int
@@ -76,8 +77,8 @@ class Probe:
         if about.get("format") != FORMAT:
             raise ValueError(f"{path}: a probe has the format {FORMAT!r}, not {about.get('format')!r}")
         try:
-            revision = hashlib.sha256(path.read_bytes()).hexdigest()[:_REVISION_DIGITS]
-            return cls._of_tensors(int(about["layer"]), tensors, revision)
+            layer = int(about["layer"])
+            return cls._of_tensors(layer, tensors, _revision(layer, tensors))
         except (KeyError, ValueError) as error:
             raise ValueError(f"{path} is no probe ({error}). Install Fuente again") from error
 
@@ -94,6 +95,15 @@ class Probe:
         if not all(one.isfinite().all() for one in (last, question, bias, *chain(*adapter.values()))):
             raise ValueError("weights that are not finite")
         return cls(layer, last.numpy(), question.numpy(), float(bias), adapter, revision)
+
+
+def _revision(layer: int, tensors: Mapping[str, "torch.Tensor"]) -> str:
+    """Digits of what is in a probe's file. Not of its bytes: safetensors writes the header's entries in any order."""
+    digest = hashlib.sha256(str(layer).encode())
+    for name, one in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(one.shape)}".encode())
+        digest.update(one.numpy().tobytes())
+    return digest.hexdigest()[:_REVISION_DIGITS]
 
 
 def _scaled(states: NDArray[np.float32]) -> NDArray[np.float32]:
