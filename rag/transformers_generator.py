@@ -3,28 +3,28 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.cache_utils import DynamicLayer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models import context_tokens
+from rag.batched_decoding import BatchedDecoder, Reply
 from rag.chat_tokens import ChatTokens
 from rag.drawing import draw, penalised
 from rag.errors import OutOfMemoryError, PromptTooLongError
 from rag.generator import States
 from rag.low_rank import LowRank, applied
+from rag.prompt_caches import PromptCaches, common_prefix, is_plain
 from rag.spans import Piece, PieceSearch
+from rag.turns import Turns
 from rag.types import Message, Sampling
 
 # Prompts are run through the model in pieces, which bounds the memory of activations.
 _PREFILL_TOKENS = 512
-# Prompts that begin with so many equal tokens are of one kind; fewer are those that every chat begins with.
-_ONE_KIND = 32
 
 
 class _Stopped(Exception):
@@ -32,23 +32,24 @@ class _Stopped(Exception):
 
 
 class TransformersGenerator:
-    """Any transformers causal model with a chat template. One reply at a time; callers wait for each other.
+    """Any transformers causal model with a chat template. Callers wait for each other, unless replies are written
+    `together`, so many at a time.
 
-    The KV caches of the last two kinds of prompt are kept. The next prompt runs only from where it differs from one of
-    them, so the instructions, and passages asked about twice, are paid for once.
+    The KV caches of the last prompts are kept. The next prompt runs only from where it differs from one of them, so the
+    instructions, and passages asked about twice, are paid for once.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, together: int = 1
+    ) -> None:
         self.name = name
         self.context_tokens = context_tokens(model.config)
         self._model = model
         self._tokenizer = tokenizer
-        self._lock = Lock()
-        self._cache = DynamicCache(config=model.config)
-        self._cached_ids: list[int] = []
-        self._other_cache = DynamicCache(config=model.config)
-        self._other_ids: list[int] = []
+        self._turns = Turns()
+        self._caches = PromptCaches(model.config, together)
         self._end_ids = _end_ids(model, tokenizer)
+        self._batched = BatchedDecoder(model, self._end_ids, self._turns, together) if together > 1 else None
         self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
         decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -66,7 +67,11 @@ class TransformersGenerator:
         """
         prompt = self._tokens.prompt(messages)
         limit = min(self._room(prompt), sampling.max_tokens)
-        with self._lock, self._stoppable(cancel):
+        if self._batched and is_plain(self._caches.cache):
+            ids = self._beside_others(self._batched, prompt, sampling, limit, cancel)
+            yield from _until_stop(self._texts(ids), sampling.stop)
+            return
+        with self._turns, self._stoppable(cancel):
             ids = self._decode(prompt, sampling, limit)
             yield from _until_stop(self._texts(ids), sampling.stop)
 
@@ -77,7 +82,7 @@ class TransformersGenerator:
         """
         prompt = self._tokens.prompt(messages)
         self._room(prompt)
-        with self._lock, self._stoppable(cancel):
+        with self._turns, self._stoppable(cancel):
             logits = self._prefill(prompt)
         if cancel is not None and cancel.is_set():
             return 0.0
@@ -101,12 +106,12 @@ class TransformersGenerator:
         """
         prompt, other = self._tokens.prompt(messages), self._tokens.prompt(without)
         self._room(prompt)
-        start = min(_common_prefix(prompt, other), len(prompt) - 1)
-        end = max(start + 1, len(prompt) - _common_prefix(prompt[::-1], other[::-1]))
-        with self._lock, self._stoppable(cancel):
+        start = min(common_prefix(prompt, other), len(prompt) - 1)
+        end = max(start + 1, len(prompt) - common_prefix(prompt[::-1], other[::-1]))
+        with self._turns, self._stoppable(cancel):
             # What is cached already has no states left to see.
             self._prefill(prompt[:start] or prompt[:1])
-            self._shorten(min(start, len(self._cached_ids)))
+            self._caches.shorten(min(start, len(self._caches.ids)))
             with self._adapted(adapter or {}):
                 states = self._states(prompt, layer)  # (T, D)
             return States(states[-1], states[: end - start].mean(axis=0))
@@ -122,7 +127,7 @@ class TransformersGenerator:
         prompt = self._tokens.prompt(messages)
         self._room(prompt)
         search = PieceSearch(texts, self._text, self._end_ids)
-        with self._lock, self._stoppable(cancel):
+        with self._turns, self._stoppable(cancel):
             self._search(prompt, search)
             return search.best
         return None
@@ -143,7 +148,7 @@ class TransformersGenerator:
             reason = f"the continuation has {len(end)} tokens, {self.name} takes {self.context_tokens}"
             raise PromptTooLongError(f"{reason}. Ask a shorter question")
         starts = [self._tokens.plain(text)[-room:] or [self._tokenizer.eos_token_id or 0] for text in texts]
-        with self._lock:
+        with self._turns:
             return self._mean_log_likelihoods(starts, end)
 
     @contextmanager
@@ -187,11 +192,7 @@ class TransformersGenerator:
 
     def _decode(self, prompt: list[int], sampling: Sampling, limit: int) -> Iterator[int]:
         """Ids of the reply, up to its end token."""
-        random = torch.Generator()
-        if sampling.seed is None:
-            random.seed()
-        else:
-            random.manual_seed(sampling.seed)
+        random = _random(sampling)
         logits = self._prefill(prompt)
         written: list[int] = []
         for _ in range(limit):
@@ -202,6 +203,19 @@ class TransformersGenerator:
                 return
             yield token
             written.append(token)
+
+    def _beside_others(
+        self, batched: BatchedDecoder, prompt: list[int], sampling: Sampling, limit: int, cancel: Event | None
+    ) -> Iterator[int]:
+        """Ids of the reply, up to its end token, while others are written, too."""
+        reply = None
+        with self._turns, self._stoppable(cancel):
+            logits = self._prefill(prompt)
+            with self._restoring(0):
+                cache = copy.deepcopy(self._caches.cache)
+            reply = Reply(cache, logits, sampling, _random(sampling), limit, cancel)
+        if reply is not None:
+            yield from batched.write(reply)
 
     def _states(self, prompt: list[int], layer: int) -> NDArray[np.float32]:
         """The states (T, D) of the tokens that are not cached, after so many layers."""
@@ -217,21 +231,21 @@ class TransformersGenerator:
     @contextmanager
     def _adapted(self, adapter: LowRank) -> Iterator[None]:
         """With an adapter in the block, which leaves nothing of what it made in the cache."""
-        known = len(self._cached_ids)
+        known = len(self._caches.ids)
         decoder: Any = self._model.get_decoder()  # type: ignore[no-untyped-call]
         try:
             with applied(adapter, decoder):
                 yield
         finally:
             if adapter:
-                self._shorten(min(known, len(self._cached_ids)))
+                self._caches.shorten(min(known, len(self._caches.ids)))
 
     @torch.inference_mode()
     def _search(self, prompt: list[int], search: PieceSearch) -> None:
         """Runs a beam search behind the prompt, on copies of its cache, which stays as it is."""
         logits = self._prefill(prompt)[None]  # (1, V)
         with self._restoring(0):
-            cache = copy.deepcopy(self._cache)
+            cache = copy.deepcopy(self._caches.cache)
             while True:
                 rows, tokens = search.step(torch.log_softmax(logits, dim=-1))
                 if not tokens:
@@ -244,46 +258,17 @@ class TransformersGenerator:
 
     def _prefill(self, prompt: list[int]) -> torch.Tensor:
         """Logits (V,) after the prompt; runs only what follows the part that is cached already."""
-        self._turn_to_like(prompt)
+        self._caches.turn_to_like(prompt)
         return self._run_rest(prompt)
 
     def _run_rest(self, prompt: list[int]) -> torch.Tensor:
-        shared = _common_prefix(prompt[:-1], self._cached_ids)
-        if shared < len(self._cached_ids):
-            self._shorten(shared)
+        shared = common_prefix(prompt[:-1], self._caches.ids)
+        if shared < len(self._caches.ids):
+            self._caches.shorten(shared)
         logits = torch.empty(0)
-        for start in range(len(self._cached_ids), len(prompt), _PREFILL_TOKENS):
+        for start in range(len(self._caches.ids), len(prompt), _PREFILL_TOKENS):
             logits = self._forward(prompt[start : start + _PREFILL_TOKENS])
         return logits
-
-    def _turn_to_like(self, prompt: list[int]) -> None:
-        """Makes the cache of a prompt of the same kind the current one; without any, the one that was used before."""
-        current, other = _common_prefix(prompt, self._cached_ids), _common_prefix(prompt, self._other_ids)
-        if current < other or current < min(_ONE_KIND, len(self._cached_ids)):
-            self._cache, self._other_cache = self._other_cache, self._cache
-            self._cached_ids, self._other_ids = self._other_ids, self._cached_ids
-
-    def _forget_unfinished(self) -> None:
-        """Takes out of each layer what it saw of tokens that the last layer has not seen."""
-        known = len(self._cached_ids)
-        if not known or not self._can_be_shortened():
-            self._shorten(0)
-            return
-        for layer in self._cache.layers:
-            if isinstance(layer, DynamicLayer):
-                layer.crop(known - layer.get_seq_length())
-
-    def _can_be_shortened(self) -> bool:
-        # Layers of other kinds (sliding window, recurrent) have forgotten what a shorter prefix would need.
-        return all(type(layer) is DynamicLayer for layer in self._cache.layers)
-
-    def _shorten(self, length: int) -> None:
-        if length and self._can_be_shortened():
-            self._cache.crop(length - len(self._cached_ids))
-            self._cached_ids = self._cached_ids[:length]
-        else:
-            self._cache = DynamicCache(config=self._model.config)
-            self._cached_ids = []
 
     def _stop_between_layers(self, *_: object) -> None:
         """A piece of a prompt takes seconds on a CPU, one layer of it some hundredths."""
@@ -299,16 +284,15 @@ class TransformersGenerator:
         try:
             yield
         except torch.OutOfMemoryError as error:
-            tokens += len(self._cached_ids)
-            self._shorten(0)
-            self._other_cache, self._other_ids = DynamicCache(config=self._model.config), []
+            tokens += len(self._caches.ids)
+            self._caches.clear()
             mend = "Ask with fewer passages (-k), or choose a smaller generator"
             raise OutOfMemoryError(f"{self.name}: out of memory with {tokens} tokens. {mend}") from error
         except _Stopped:
-            self._forget_unfinished()
+            self._caches.forget_unfinished()
             raise
         except BaseException:
-            self._shorten(0)
+            self._caches.shorten(0)
             raise
 
     @torch.inference_mode()
@@ -321,8 +305,8 @@ class TransformersGenerator:
             raise _Stopped
         batch = torch.tensor([ids], device=self._model.device)  # (1, T)
         with self._restoring(len(ids)):
-            output = self._model(input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        self._cached_ids += ids
+            output = self._model(input_ids=batch, past_key_values=self._caches.cache, use_cache=True, logits_to_keep=1)
+        self._caches.grow(ids)
         logits: torch.Tensor = output.logits[0, -1].float().cpu()  # (V,)
         return logits
 
@@ -364,13 +348,13 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     return frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
 
 
-def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    length = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        length += 1
-    return length
+def _random(sampling: Sampling) -> torch.Generator:
+    random = torch.Generator()
+    if sampling.seed is None:
+        random.seed()
+    else:
+        random.manual_seed(sampling.seed)
+    return random
 
 
 def _until_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:

@@ -118,9 +118,9 @@ def test_a_batch_is_as_likely_as_each(generator: TransformersGenerator, tokenize
 
 def test_likelihoods_leave_the_cache_alone(generator: TransformersGenerator) -> None:
     generator._prefill([5, 6, 7])
-    before = list(generator._cached_ids)
+    before = list(generator._caches.ids)
     generator.log_likelihoods(TEXTS, " dos")
-    assert generator._cached_ids == before == [5, 6, 7]
+    assert generator._caches.ids == before == [5, 6, 7]
 
 
 def test_a_text_too_long_loses_its_beginning(generator: TransformersGenerator) -> None:

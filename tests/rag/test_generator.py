@@ -583,7 +583,7 @@ def test_an_adapter_is_on_behind_what_both_prompts_share_and_leaves_no_trace(
     whole = (seen[0][0] if isinstance(seen[0], tuple) else seen[0]).reshape(len(ids) - start, -1).numpy()
     assert np.allclose(states.last, whole[-1], atol=1e-4)
     assert np.abs(states.last - plain.last).max() > 0.1
-    assert generator._cached_ids == ids[:start]
+    assert generator._caches.ids == ids[:start]
     assert "".join(generator.stream(asked, GREEDY)) == expected[0]
     assert generator.log_odds(asked, "Sí", "No") == pytest.approx(expected[1], abs=1e-3)
 
