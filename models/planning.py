@@ -23,6 +23,8 @@ _EMBEDDED_TOKENS = 32 * 512
 _RUNTIME_BYTES = 700 * 2**20
 # Copies in 4 or 8 bits are kept beside the weights, for writing alone.
 _COPY_BYTES = 1
+# Of each of several answers at a time: its two kinds of prompt, and behind a third copy what is written.
+_CACHES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,18 @@ class MemoryPlan:
 
 
 def memory_of(
-    generator: ModelShape | None, embedder: ModelShape, dtype: str, context_tokens: int, *, quantised: bool = False
+    generator: ModelShape | None,
+    embedder: ModelShape,
+    dtype: str,
+    context_tokens: int,
+    *,
+    quantised: bool = False,
+    together: int = 1,
 ) -> Memory:
-    """What one answer takes at most with so long a context; without a generator the embedder is all there is.
+    """What answers take at most with so long a context, `together` at a time; without a generator the embedder is all.
 
     Weights and cache follow from the sizes alone. Activations are those of one piece of a prompt: hidden states of a
-    layer and the two wide ones of its feed-forward.
+    layer and the two wide ones of its feed-forward. An answer among several has its prompts and what is written apart.
     """
     embedded = 4 * (embedder.parameters + _EMBEDDED_TOKENS * (4 * embedder.hidden + embedder.intermediate))
     if generator is None:
@@ -101,7 +109,12 @@ def memory_of(
     return Memory(
         weights=generator.parameters * size,
         copies=generator.parameters * _COPY_BYTES if quantised else 0,
-        kv_cache=2 * generator.layers * generator.kv_width * size * context_tokens,
+        kv_cache=2
+        * generator.layers
+        * generator.kv_width
+        * size
+        * context_tokens
+        * (_CACHES * together if together > 1 else 1),
         activations=_PIECE_TOKENS * (6 * generator.hidden + 3 * generator.intermediate) * size,
         embedder=embedded,
     )
@@ -114,8 +127,10 @@ def plan_memory(
     *,
     context_tokens: int,
     quantised: bool = False,
+    together: int = 1,
 ) -> MemoryPlan:
-    """The first device that has room, with its fastest number format that fits and the context asked for.
+    """The first device that has room, with its fastest number format that fits and the context asked for, for so many
+    answers at a time.
 
     Where none has room for the whole context, it is halved until one has; quantised copies go before that. Where not
     even the shortest context fits, the last device is named and `fits` is False.
@@ -125,13 +140,14 @@ def plan_memory(
         for copies in dict.fromkeys((quantised, False)):
             for room in rooms:
                 for dtype in room.dtypes:
-                    memory = memory_of(generator, embedder, dtype, tokens, quantised=copies and room.device == "cpu")
+                    quantise = copies and room.device == "cpu"
+                    memory = memory_of(generator, embedder, dtype, tokens, quantised=quantise, together=together)
                     if room.free_bytes is None or memory.total <= room.free_bytes:
                         return _plan(room, dtype, tokens, memory, longest, quantised)
     room = rooms[-1]
     dtype = min(room.dtypes, key=BYTES.__getitem__)
     shortest = list(_halved(longest))[-1]
-    memory = memory_of(generator, embedder, dtype, shortest)
+    memory = memory_of(generator, embedder, dtype, shortest, together=together)
     reason = "not even the shortest context fits; choose a smaller generator, or a server"
     return MemoryPlan(room.device, dtype, shortest, False, memory, room.free_bytes, False, reason)
 

@@ -165,7 +165,8 @@ class StackedCaches:
             self._cache = DynamicCache(config=self._model.config)
             return
         gap = self._cache.get_seq_length() - max(self._lengths)
-        for layer in self._cache.layers:
+        layers: list[Any] = self._cache.layers
+        for layer in layers:
             chosen = torch.tensor(rows, device=layer.keys.device)
             layer.keys, layer.values = (one[chosen, :, gap:] for one in (layer.keys, layer.values))
 

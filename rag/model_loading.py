@@ -63,6 +63,7 @@ def plan_memory(section: ModelsConfig, context_tokens: int, *, local: bool) -> m
         models.rooms(section.device, section.dtype),
         context_tokens=context_tokens,
         quantised=section.quantisation == "auto",
+        together=section.together,
     )
 
 
@@ -88,7 +89,7 @@ def load_generator(
         memory is None or memory.quantised
     ):  # a quantised copy is of the model as it was published
         _add_quantised(model, resolved, section, progress)
-    return TransformersGenerator(model, tokenizer, name=name)
+    return TransformersGenerator(model, tokenizer, name=name, together=section.together)
 
 
 def server_generator(section: ServerConfig) -> Generator:

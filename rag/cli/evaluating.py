@@ -230,6 +230,7 @@ def _answers(fuente: Fuente, opened: Opened, sample: Sample) -> Report:
             progress=progress,
             records=sample.records,
             settings=sample.settings(fuente),
+            together=fuente.config.models.together,
         )
 
 

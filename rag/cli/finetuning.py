@@ -123,6 +123,7 @@ def _judged(fuente: Fuente, opened: Opened, judging: Judging, records: Path) -> 
             progress=progress,
             records=records,
             settings=fuente.answer_settings(),
+            together=fuente.config.models.together,
         )
     if report["interrupted"]:
         raise KeyboardInterrupt

@@ -1,8 +1,11 @@
 """Runs a system over a question set and reports how it did."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias, TypeVar
@@ -76,7 +79,7 @@ def evaluate_retrieval(
 
     with ExitStack() as stack:
         file = _record_file(stack, records, question_set, "retrieval", settings)
-        done, interrupted = _asked(questions, ask, _SEARCHES_AT_ONCE, ranking_record, file, progress)
+        done, interrupted = _asked(questions, partial(_in_batches, ask), ranking_record, file, progress)
     ranked = [Ranked(question, record) for question, record in done]
 
     def sections(part: Sequence[Ranked]) -> Section:
@@ -94,21 +97,18 @@ def evaluate_answers(
     progress: Progress | None = None,
     records: Path | None = None,
     settings: Mapping[str, str] | None = None,
+    together: int = 1,
 ) -> Report:
-    """How well `answer` answers, cites and abstains, question by question.
+    """How well `answer` answers, cites and abstains, question by question, so many of them at a time.
 
-    The parameters and the behaviour on Ctrl-C are those of `evaluate_retrieval`; impossible questions count.
+    The other parameters and the behaviour on Ctrl-C are those of `evaluate_retrieval`; impossible questions count.
 
     Raises: EvaluationRecordsError for records of another evaluation.
     """
     questions = sampled(question_set.questions, limit, seed)
-
-    def ask(batch: Sequence[Question]) -> list[AnswerRecord]:
-        return [answer(question) for question in batch]
-
     with ExitStack() as stack:
         file = _record_file(stack, records, question_set, "answers", settings)
-        done, interrupted = _asked(questions, ask, 1, answer_record, file, progress)
+        done, interrupted = _asked(questions, partial(_one_each, answer, together), answer_record, file, progress)
     answered = [Answered(question, record) for question, record in done]
     return _report(question_set, answered, lambda part: _answer_sections(part, seed), seed, limit, interrupted)
 
@@ -129,13 +129,9 @@ def collect_signals(
     Raises: EvaluationRecordsError for records of another evaluation.
     """
     questions = sampled(question_set.questions, limit, seed)
-
-    def ask(batch: Sequence[Question]) -> list[SignalRecord]:
-        return [signals(question) for question in batch]
-
     with ExitStack() as stack:
         file = _record_file(stack, records, question_set, "signals", settings)
-        return _asked(questions, ask, 1, signal_record, file, progress)
+        return _asked(questions, partial(_one_each, signals, 1), signal_record, file, progress)
 
 
 def _answer_sections(answered: Sequence[Answered], seed: int) -> Section:
@@ -169,8 +165,7 @@ def _record_file(
 
 def _asked(
     questions: Sequence[Question],
-    ask: Callable[[Sequence[Question]], list[_Record]],
-    batch_size: int,
+    ask: Callable[[Sequence[Question]], Iterator[list[_Record]]],
     revive: Callable[[Mapping[str, Any]], _Record],
     file: RecordFile | None,
     progress: Progress | None,
@@ -180,22 +175,47 @@ def _asked(
     known = {question.id for question, _ in done}
     open_questions = [question for question in questions if question.id not in known]
     try:
-        at, size = 0, 1
-        while at < len(open_questions):
-            if progress:
-                progress(len(done), len(questions))
-            start, batch = perf_counter(), open_questions[at : at + size]
-            for question, record in zip(batch, ask(batch), strict=True):
+        if progress:
+            progress(len(done), len(questions))
+        left = iter(open_questions)
+        for records in ask(open_questions):
+            for question, record in zip(islice(left, len(records)), records, strict=True):
                 if file:
                     file.append(question.id, asdict(record))
                 done.append((question, record))
-            at += size
-            size = _next_size(size, perf_counter() - start, batch_size)
-        if progress:
-            progress(len(done), len(questions))
+            if progress:
+                progress(len(done), len(questions))
     except KeyboardInterrupt:
         return done, True
     return done, False
+
+
+def _in_batches(
+    ask: Callable[[Sequence[Question]], list[_Record]], questions: Sequence[Question]
+) -> Iterator[list[_Record]]:
+    """The records of questions that are asked many at once, as long as that is quick."""
+    at, size = 0, 1
+    while at < len(questions):
+        start, batch = perf_counter(), questions[at : at + size]
+        yield ask(batch)
+        at += size
+        size = _next_size(size, perf_counter() - start, _SEARCHES_AT_ONCE)
+
+
+def _one_each(
+    ask: Callable[[Question], _Record], together: int, questions: Sequence[Question]
+) -> Iterator[list[_Record]]:
+    """The records of questions that are asked one by one, or so many at a time, each in a thread of its own."""
+    if together == 1:
+        for question in questions:
+            yield [ask(question)]
+        return
+    pool = ThreadPoolExecutor(together)
+    try:
+        for record in pool.map(ask, questions):
+            yield [record]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _next_size(size: int, seconds: float, most: int) -> int:

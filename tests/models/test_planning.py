@@ -26,6 +26,14 @@ def test_the_cache_of_qwen_takes_28_kib_a_token_in_bfloat16() -> None:
     assert one.total == sum((one.weights, one.copies, one.kv_cache, one.activations, one.embedder, one.runtime))
 
 
+def test_answers_at_a_time_take_a_cache_each_and_shorten_the_context() -> None:
+    one, eight = (memory_of(QWEN, E5, "bfloat16", 2000, together=n).kv_cache for n in (1, 8))
+    assert eight >= 8 * one
+    rooms = [Room("cuda:0", memory_of(QWEN, E5, "bfloat16", 4096).total, ALL)]
+    plans = [plan_memory(QWEN, E5, rooms, context_tokens=4096, together=n) for n in (1, 8)]
+    assert plans[0].context_tokens == 4096 > plans[1].context_tokens
+
+
 def test_without_a_generator_only_the_embedder_counts() -> None:
     memory = memory_of(None, E5, "float32", 4096, quantised=True)
     assert memory.total == memory.embedder + memory.runtime

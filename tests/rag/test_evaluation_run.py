@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Lock
 from typing import Any
 
 import pytest
@@ -236,6 +237,34 @@ def test_a_limit_takes_the_same_sample_for_the_same_seed() -> None:
         asked.append(ids)
     assert asked[0] == asked[1] == [question.id for question in sampled(city_set().questions, 8, 1)]
     assert asked[0] != asked[2]
+
+
+def test_questions_are_asked_so_many_at_a_time_and_reported_the_same(tmp_path: Path) -> None:
+    path, lock, at_once, most = tmp_path / "records.jsonl", Lock(), 0, 0
+    others = Barrier(3)
+
+    def answer(question: Question) -> AnswerRecord:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        others.wait(20)
+        with lock:
+            at_once -= 1
+        return record(question)
+
+    evaluate_answers(city_set(), stopping_after(4), records=path)
+    assert evaluate_answers(city_set(), answer, records=path, together=3) == evaluate_answers(city_set(), record)
+    assert most == 3
+    assert len(path.read_text().splitlines()) == 41
+
+
+def test_an_interruption_of_several_at_a_time_keeps_those_before(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    report = evaluate_answers(city_set(), stopping_after(7), records=path, together=2)
+    assert report["interrupted"] is True
+    assert report["set"]["questions"] <= 7
+    assert evaluate_answers(city_set(), record, records=path) == evaluate_answers(city_set(), record)
 
 
 def test_a_mixed_set_is_reported_by_language() -> None:
