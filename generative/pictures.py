@@ -59,7 +59,8 @@ def save_curve(history: Sequence[Logs], path: Path, *, title: str, keys: Iterabl
     for number, key in enumerate(shown):
         points = list(curve(list(history), key))
         axes.plot(*zip(*points, strict=True), label=key, color=_COLOURS[number % len(_COLOURS)], lw=1.6)
-    axes.legend(frameon=False, labelcolor=_INK)
+    if axes.get_lines():  # a run of a few steps has no point yet
+        axes.legend(frameon=False, labelcolor=_INK)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=140, metadata={"Software": None})
     return path

@@ -94,6 +94,11 @@ def test_a_grid_keeps_pixels_apart():
     assert picture.shape == (70, 133)
 
 
+def test_a_run_without_a_point_yet_is_drawn_without_a_word(tmp_path):
+    path = save_curve([], tmp_path / "curve.png", title="loss", keys=["loss"])
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_curve_is_a_picture(tmp_path):
     path = save_curve([{"step": 1.0, "loss": 2.0}, {"step": 2.0, "loss": 1.0}], tmp_path / "curve.png", title="loss")
     with Image.open(path) as picture:

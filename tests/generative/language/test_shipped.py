@@ -35,9 +35,9 @@ def test_the_transformer_knows_the_words_of_its_text() -> None:
 def test_the_masked_model_fills_in_from_both_sides() -> None:
     family = opened("masked", "reina-valera", Masked)
     assert isinstance(family, Masked)
-    told, other = family.fill_in(f"Y dijo Jehová á {MASK}: Anda, ve á {MASK}.")
-    assert " Moisés" in [token for token, _ in told]
-    assert " Judá" in [token for token, _ in other]
+    told, sons = family.fill_in(f"Y habló Jehová á {MASK}, diciendo: Habla á los hijos de {MASK}.")
+    assert (told[0][0], sons[0][0]) == (" Moisés", " Israel")
+    assert "tierra" in family.fill_in(f"En el principio crió Dios los cielos y la {MASK}.")[0][0][0]
 
 
 def test_the_corrector_mends_slips_and_leaves_the_rest() -> None:
