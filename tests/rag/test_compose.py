@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,24 @@ class TestMemory:
         fuente = self.started(tiny_models, monkeypatch, free)
         assert self.dtype(fuente) == "torch.bfloat16"
         assert "float32 does not fit" in caplog.text
+
+    def test_several_answers_at_a_time_share_what_one_would_have(
+        self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("FUENTE_MODELS__TOGETHER", "4")
+        monkeypatch.setenv("FUENTE_GENERATION__MAX_TOKENS", "40")
+        fuente = self.started(tiny_models, monkeypatch, None)
+        fuente = self.started(tiny_models, monkeypatch, self.needed(fuente, "bfloat16", 2048))
+        assert fuente.answerer.prompt_tokens < 2048 - fuente.config.generation.max_tokens
+        generator, rows = fuente.generator, []
+        assert isinstance(generator, TransformersGenerator)
+        generator._model.register_forward_pre_hook(
+            lambda _, args, given: rows.append(len(given["input_ids"])), with_kwargs=True
+        )
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(fuente.answerer.answer, ["¿Qué aprenden las redes?"] * 4))
+        assert len({answer.text for answer in answers}) == 1
+        assert 1 < max(rows) <= 4
 
     def test_the_prompt_is_shortened_where_the_context_does_not_fit(
         self, plain_settings: Path, tiny_models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
