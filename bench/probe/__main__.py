@@ -7,7 +7,6 @@ Ctrl-C stops it, and the same command goes on.
 """
 
 import argparse
-import random
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -16,11 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.measuring import machine
-from bench.probe.changes import Changer
 from bench.probe.prefixes import Prefixes
-from bench.probe.tasks import Task, changed_tasks, tasks_of
+from bench.probe.tasks import Task, tasks_of
 from bench.probe.training import Learner, Settings, scores
-from index.embedder import Embedder
 from rag.compose import Fuente
 from rag.evaluation import auroc, bootstrap_statistic, read_squad, threshold_for_refusal_rate
 from rag.evaluation.abstention import BoolArray
@@ -35,10 +32,9 @@ _TELL_EVERY = 10
 def main() -> None:
     """Fits, trains, judges and saves."""
     arguments = _arguments()
-    fuente = Fuente.configured()
-    learnt, held = _tasks(arguments, fuente.embedder)
+    learnt, held = _tasks(arguments)
     print(f"{machine()}\n{len(learnt)} tasks to learn from, {len(held)} held out", flush=True)
-    generator = fuente.generator
+    generator = Fuente.configured().generator
     if not isinstance(generator, TransformersGenerator):
         raise TypeError(f"{generator.name} is no model on this machine. Unset server.url")
     settings = Settings(steps=arguments.steps, seed=arguments.seed)
@@ -70,14 +66,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tasks(arguments: argparse.Namespace, embedder: Embedder) -> tuple[list[Task], list[Task]]:
-    """Those to learn from and those held out, among which there are no changed questions."""
-    sets = [read_squad(path) for path in arguments.sets]
-    seed, only = arguments.seed, arguments.only
-    found = [task for one in sets for task in tasks_of(one, only=only, seed=seed)]
+def _tasks(arguments: argparse.Namespace) -> tuple[list[Task], list[Task]]:
+    """Those to learn from and those held out."""
+    found = [
+        task for path in arguments.sets for task in tasks_of(read_squad(path), only=arguments.only, seed=arguments.seed)
+    ]
     held = [task for task in found if task.article in arguments.held_out]
-    changer = Changer(embedder.encode_queries, random.Random(seed))  # noqa: S311
-    found += [task for one in sets for task in changed_tasks(one, changer, only=only, seed=seed)]
     return [task for task in found if task.article not in arguments.held_out], held
 
 

@@ -5,11 +5,9 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bench.probe.changes import Changer
 from rag.evaluation.questions import Paragraph, Question, QuestionSet
 
 # Of the paragraphs of a set with impossible questions, the share that is asked about again among others of its
@@ -17,9 +15,7 @@ from rag.evaluation.questions import Paragraph, Question, QuestionSet
 _AMONG_OTHERS, _BESIDE = 0.3, 0.15
 _MOST_OTHERS = 2
 _QUESTIONS = 3
-# Of all paragraphs, the share whose questions are changed.
-_CHANGED = 0.5
-Kind: TypeAlias = Literal["alone", "among", "another", "changed"]
+Kind: TypeAlias = Literal["alone", "among", "another"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +23,7 @@ class Task:
     """Questions put to the same passages, and which of them these answer.
 
     `kind` says how they belong together: a paragraph "alone" with what was asked about it, the same "among" others, or
-    questions about "another" paragraph, all or some of them. In "changed" each question stands beside itself with a
-    change that makes it unanswerable.
+    questions about "another" paragraph, all or some of them.
     """
 
     kind: Kind
@@ -70,40 +65,11 @@ def tasks_of(question_set: QuestionSet, *, only: Collection[str] = (), seed: int
     A set without impossible questions gets them from other paragraphs of the same article. Where some of its articles
     are named in `only`, the rest is left out.
     """
+    articles = _articles(question_set)
+    named = {title: one for title, one in articles.items() if title in only}
     random_ = random.Random(seed)  # noqa: S311
     make = _hard if any(question.impossible for question in question_set.questions) else _mixed
-    return [task for article in _used(question_set, only) for task in make(article, random_)]
-
-
-def changed_tasks(
-    question_set: QuestionSet, changer: Changer, *, only: Collection[str] = (), seed: int = 0
-) -> list[Task]:
-    """Paragraphs of a set, a share by lot, with questions that they answer and the same changed."""
-    random_ = random.Random(seed)  # noqa: S311
-    made = []
-    for article in _used(question_set, only):
-        for text, questions in article.asked.items():
-            if random_.random() < _CHANGED:
-                pairs = list(islice(_pairs(article, text, questions, changer), 2 * _QUESTIONS))
-                made += [article.task("changed", [text], pairs)] if pairs else []
-    return made
-
-
-def _pairs(article: Article, text: str, questions: list[Question], changer: Changer) -> Iterator[tuple[Question, bool]]:
-    """Questions of a paragraph that have an answer, each followed by itself with a change."""
-    for question in questions:
-        if question.impossible:
-            continue
-        other = changer.changed(question.text, article.language, text, article.others(text))
-        if other is not None:
-            yield question, True
-            yield replace(question, text=other), False
-
-
-def _used(question_set: QuestionSet, only: Collection[str]) -> list[Article]:
-    """The articles of a set that are named in `only`, or all where none is."""
-    articles = _articles(question_set)
-    return [one for title, one in articles.items() if title in only] or list(articles.values())
+    return [task for article in (named or articles).values() for task in make(article, random_)]
 
 
 def _articles(question_set: QuestionSet) -> dict[str, Article]:

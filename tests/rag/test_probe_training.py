@@ -22,7 +22,7 @@ from rag.evaluation.questions import Paragraph, Question, QuestionSet
 from rag.finetuning.kept import KeptTraining
 from rag.probe import Probe
 from rag.transformers_generator import TransformersGenerator
-from tests.rag.conftest import END, bag_of_words, tiny_causal_lm, tiny_tokenizer
+from tests.rag.conftest import END, tiny_causal_lm, tiny_tokenizer
 
 WORDS = ["faro", "puente", "torre", "museo", "molino", "plaza"]
 TINY = Settings(first=1, layer=2, rank=2, steps=12, batch=2, rate=1e-2, line_rate=1e-2, warmup=2, ridge=1.0)
@@ -164,8 +164,8 @@ def test_the_command_trains_and_judges(
             paragraphs.append({"context": text, "qas": qas})
         data.append({"title": f"A{start}", "paragraphs": paragraphs})
     (tmp_path / "set.es.json").write_text(json.dumps({"data": data}), encoding="utf-8")
-    generator, embedder = tiny_generator(), SimpleNamespace(encode_queries=bag_of_words)
-    monkeypatch.setattr(Fuente, "configured", lambda: SimpleNamespace(generator=generator, embedder=embedder))
+    generator = tiny_generator()
+    monkeypatch.setattr(Fuente, "configured", lambda: SimpleNamespace(generator=generator))
     monkeypatch.setattr(command, "Settings", lambda **given: replace(TINY, **given))
     arguments = ["probe", "set.es.json", "--held-out", "A6", "--work", "work", "--output", "probe.safetensors"]
     monkeypatch.setattr(sys, "argv", [*arguments, "--steps", "2"])
