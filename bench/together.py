@@ -30,17 +30,20 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100)
     arguments = parser.parse_args()
     fuente = Fuente.configured(index=arguments.index)
+    generator = fuente.generator
+    if not isinstance(generator, TransformersGenerator):
+        raise TypeError(f"{generator.name} is no model on this machine. Unset server.url")
     prompts = [_prompt(question, fuente) for question in arguments.questions]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"{machine()}, {device}, {len(prompts)} questions, up to {arguments.tokens} tokens each")
     for together in arguments.together:
-        _compare(fuente.generator, prompts, together, Sampling(temperature=0.0, max_tokens=arguments.tokens))
+        _compare(generator, prompts, together, Sampling(temperature=0.0, max_tokens=arguments.tokens))
 
 
-def _compare(alone: object, prompts: Sequence[Sequence[Message]], together: int, sampling: Sampling) -> None:
+def _compare(
+    alone: TransformersGenerator, prompts: Sequence[Sequence[Message]], together: int, sampling: Sampling
+) -> None:
     """One at a time and so many at a time, in turn, over the same weights."""
-    if not isinstance(alone, TransformersGenerator):
-        raise TypeError("the generator is no model on this machine. Unset server.url")
     beside = TransformersGenerator(alone._model, alone._tokenizer, name=alone.name, together=together)
     ratios, rates = [], []
     for _ in range(_REPEATS):

@@ -49,7 +49,9 @@ class TransformersGenerator:
         self._turns = Turns()
         self._caches = PromptCaches(model.config, together)
         self._end_ids = _end_ids(model, tokenizer)
-        self._batched = BatchedDecoder(model, self._end_ids, self._turns, together) if together > 1 else None
+        # Layers that forget cannot stand beside each other with gaps in front.
+        batched = together > 1 and is_plain(self._caches.cache)
+        self._batched = BatchedDecoder(model, self._end_ids, self._turns, together) if batched else None
         self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
         decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -67,7 +69,7 @@ class TransformersGenerator:
         """
         prompt = self._tokens.prompt(messages)
         limit = min(self._room(prompt), sampling.max_tokens)
-        if self._batched and is_plain(self._caches.cache):
+        if self._batched:
             ids = self._beside_others(self._batched, prompt, sampling, limit, cancel)
             yield from _until_stop(self._texts(ids), sampling.stop)
             return

@@ -27,7 +27,7 @@ _LONGEST = 44  # letters whose attention is drawn: more cannot be told apart
 _COLOURS = 5
 _LETTERS = 400
 SLIPS = "El ordenador no fnuciona bein"
-_COVERED = f"Y dijo Jehová á {MASK}: Anda, ve á {MASK}."
+_COVERED = f"Y habló Jehová á {MASK}, diciendo: Habla á los hijos de {MASK}."
 
 
 def tokeniser_view(family: Masked, words: LanguageTexts) -> None:

@@ -16,6 +16,7 @@ from bench.probe.tasks import Task
 from index.types import Hit
 from ingest.types import Chunk
 from rag.prompt import Prompt, build_prompt
+from rag.prompt_caches import common_prefix
 from rag.transformers_generator import TransformersGenerator
 
 
@@ -64,8 +65,8 @@ class Prefixes:
         prompt = prompt_of(task)
         blank = self._tokens.prompt(prompt.blank)
         prompts = [self._tokens.prompt(prompt.showing(question).check) for question in task.questions]
-        behind = [_common(one[::-1], blank[::-1]) for one in prompts]
-        shared = min(_common(one, blank) for one in prompts)
+        behind = [common_prefix(one[::-1], blank[::-1]) for one in prompts]
+        shared = min(common_prefix(one, blank) for one in prompts)
         cache = self._cache(prompt, prompts[0][:shared])
         layers: list[Any] = cache.layers[self.first :]
         kept = torch.stack([torch.stack([layer.keys[0], layer.values[0]]) for layer in layers])
@@ -83,7 +84,7 @@ class Prefixes:
         """Of the passages, behind the instructions that all prompts of a language begin with."""
         if prompt.language not in self._instructions:
             system = self._tokens.prompt(prompt.check[:1])
-            known = ids[: _common(system, ids)]
+            known = ids[: common_prefix(system, ids)]
             cache = DynamicCache(config=self.decoder.config)
             self.decoder(input_ids=torch.tensor([known]), past_key_values=cache, use_cache=True)
             self._instructions[prompt.language] = known, cache
@@ -114,10 +115,4 @@ def _hit(text: str, language: str, number: int) -> Hit:
     chunk = Chunk(id=number, document_id="", text=text, start=0, end=len(text), page=None, headings=())
     return Hit(
         chunk=chunk, score=1.0, rank=number, channel="fused", source="", language=language, dense=0.0, lexical=0.0
-    )
-
-
-def _common(first: list[int], second: list[int]) -> int:
-    return next(
-        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
     )

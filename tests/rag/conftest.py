@@ -102,6 +102,17 @@ def _save_tiny_embedder(folder: Path) -> None:
     SentenceTransformer(modules=[transformer, Pooling(32)]).save(str(folder / "embedder"))
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks so small are slower on several."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `embedder/` and `generator/`: random weights in the files of real models."""

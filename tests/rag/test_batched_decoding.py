@@ -1,7 +1,7 @@
 """Replies that are written together are those that would have been written alone."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,12 +23,7 @@ SEEDED = Sampling(temperature=1.0, max_tokens=30, seed=5, repetition_penalty=1.2
 TEXTS = ["uno", "las redes compiten", "el codificador comprime " * 12, "¿qué?", "the decoder reads them all " * 4]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

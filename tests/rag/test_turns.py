@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -59,28 +60,34 @@ def test_an_error_inside_lets_it_go() -> None:
         pass
 
 
+class Interrupted:
+    """A lock whose second taking is interrupted, as by Ctrl-C; `before` is called first."""
+
+    def __init__(self, before: Callable[[], None]) -> None:
+        self._before, self._taken = before, False
+
+    def acquire(self) -> None:
+        if self._taken:
+            self._before()
+            raise KeyboardInterrupt
+        self._taken = True
+
+    def release(self) -> None:
+        """Handed over."""
+
+
+def give_up(turns: Turns, monkeypatch: pytest.MonkeyPatch, before: Callable[[], None]) -> None:
+    """Waits for a turn until that is interrupted."""
+    with monkeypatch.context() as patched:
+        patched.setattr("rag.turns.Lock", lambda: Interrupted(before))
+        with pytest.raises(KeyboardInterrupt):
+            turns.__enter__()
+
+
 def test_who_gives_up_waiting_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns()
-
-    class Interrupted:
-        """A lock whose second taking is interrupted, as by Ctrl-C."""
-
-        def __init__(self) -> None:
-            self.taken = 0
-
-        def acquire(self) -> None:
-            self.taken += 1
-            if self.taken == 2:
-                raise KeyboardInterrupt
-
-        def release(self) -> None:
-            raise AssertionError("it was given to nobody")
-
     with turns:
-        monkeypatch.setattr("rag.turns.Lock", Interrupted)
-        with pytest.raises(KeyboardInterrupt), turns:
-            raise AssertionError("not reached")
-        monkeypatch.undo()
+        give_up(turns, monkeypatch, lambda: None)
         assert not turns._waiting
     with turns:
         pass
@@ -88,26 +95,8 @@ def test_who_gives_up_waiting_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_turn_given_to_who_gave_up_goes_on_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = Turns()
-
-    class GivenMeanwhile:
-        """A lock that is handed over just before the waiting for it is interrupted."""
-
-        def __init__(self) -> None:
-            self.taken = 0
-
-        def acquire(self) -> None:
-            self.taken += 1
-            if self.taken == 2:
-                turns.__exit__(None, None, None)
-                raise KeyboardInterrupt
-
-        def release(self) -> None:
-            """Handed over."""
-
     turns.__enter__()
-    monkeypatch.setattr("rag.turns.Lock", GivenMeanwhile)
-    with pytest.raises(KeyboardInterrupt):
-        turns.__enter__()
-    monkeypatch.undo()
+    give_up(turns, monkeypatch, lambda: turns.__exit__(None, None, None))
+    assert not turns._taken
     with turns:
         pass
