@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Lock
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from rag.cli import evaluating, finetuning
+from rag.cli.calibrating import Sample
 from rag.errors import RagError
 from rag.evaluation import (
     AnswerRecord,
@@ -28,6 +31,7 @@ from rag.evaluation import (
     table,
     write_report,
 )
+from rag.evaluation.harness import Harness
 
 CITIES = ["Lima", "Quito", "Bogotá", "Caracas", "Santiago", "Montevideo", "Asunción", "La Paz"]
 
@@ -257,6 +261,25 @@ def test_questions_are_asked_so_many_at_a_time_and_reported_the_same(tmp_path: P
     assert evaluate_answers(city_set(), answer, records=path, together=3) == evaluate_answers(city_set(), record)
     assert most == 3
     assert len(path.read_text().splitlines()) == 41
+
+
+def test_the_commands_ask_as_many_at_a_time_as_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def evaluated(*_: object, together: int, **__: object) -> dict[str, bool]:
+        told.append(together)
+        return {"interrupted": False}
+
+    monkeypatch.setattr(Harness, "answering", lambda *_, **__: record)
+    for module in (evaluating, finetuning):
+        monkeypatch.setattr(module, "evaluate_answers", evaluated)
+    models = SimpleNamespace(together=3)
+    fuente: Any = SimpleNamespace(config=SimpleNamespace(models=models), answer_settings=dict, probe=None)
+    opened: Any = SimpleNamespace(question_set=city_set(), harness=Harness(fuente, None, None))  # type: ignore[arg-type]
+    evaluating._answers(fuente, opened, Sample(None, 0, None, given=False, short=False))
+    judging: Any = SimpleNamespace(count=2, seed=0, of=lambda _: city_set())
+    finetuning._judged(fuente, opened, judging, tmp_path / "before.jsonl")
+    assert told == [3, 3]
 
 
 def test_an_interruption_of_several_at_a_time_keeps_those_before(tmp_path: Path) -> None:
