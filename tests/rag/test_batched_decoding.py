@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from transformers import DynamicCache
 
 from models.attention import use_grouped_attention
-from rag.batched_decoding import StackedCaches
+from rag.batched_decoding import Reply, StackedCaches
 from rag.errors import OutOfMemoryError
 from rag.transformers_generator import TransformersGenerator
 from rag.types import Message, Sampling
@@ -118,6 +118,16 @@ def test_who_stops_reading_or_is_stopped_keeps_nobody(
     assert len("".join(stopped)) < len(whole(alone, TEXTS[4]))
     assert whole(together, TEXTS[0]) == whole(alone, TEXTS[0])
     assert "".join(together.stream(ask("uno"), GREEDY, cancel=cancel)) == ""
+
+
+def test_a_reply_that_nobody_reads_any_more_gets_no_token() -> None:
+    reply = Reply(DynamicCache(), torch.tensor([0.0, 1.0]), GREEDY, torch.Generator(), limit=9)
+    assert reply.draw(()) == 1
+    reader: Any = reply.tokens()
+    assert next(reader) == 1
+    reader.close()
+    assert reply.draw(()) is None
+    assert reply.written == [1]
 
 
 def test_the_thread_ends_with_the_last_reply(together: TransformersGenerator) -> None:
