@@ -58,7 +58,7 @@ class ModelsConfig(_Section):
     quantisation: Literal["none", "auto"] = "none"
     """auto: on a CPU whose memory holds both, a copy of the weights in 4 or 8 bits is made once and used to write."""
     together: int = Field(default=1, ge=1, le=64)
-    """Questions that evaluations ask, and replies that the local generator writes, at a time; each needs memory."""
+    """Questions that are answered at a time, of visitors or of an evaluation; each needs memory."""
     network: bool = False
     """Whether hub names may be downloaded at run time."""
 

@@ -99,12 +99,17 @@ class AnswerJob(Job):
 
     @property
     def history(self) -> Conversation:
-        """What was answered before; complete once its turn has come."""
+        """What was answered before; complete once those answers are there."""
         conversation = Conversation()
         for turn in self._before:
             if turn.reply and turn.reply.answer.text:
                 conversation = conversation.after(turn.reply.answer)
         return conversation
+
+    def await_history(self) -> None:
+        """Returns when the answers before it are there."""
+        for turn in self._before:
+            turn.wait()
 
     def take(self, event: AnswerEvent, document_of: DocumentOf) -> None:
         """Takes note of what the answerer tells."""

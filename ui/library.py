@@ -1,7 +1,8 @@
-"""One process's hold on the application: models are loaded once, and one answer is written at a time."""
+"""One process's hold on the application: models are loaded once, and as many answers are written as configured."""
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -23,6 +24,7 @@ from rag.speech.sound import read_wav
 from rag.speech.voices import said
 from ui.explain import Reasons
 from ui.jobs import AnswerJob, IngestJob, Job, MeasureJob, QuestionsJob, Settings
+from ui.seats import Seats
 from ui.uploads import is_upload, uploads_folder
 
 # Of the questions that are drawn; the same set gives the same figures.
@@ -41,7 +43,7 @@ class Library:
         self._open_fuente = open_fuente
         self._fuente = open_fuente(config, None)
         self._opening = Lock()
-        self._answering = Lock()
+        self._seats = Seats(config.models.together)
         self._writing = Lock()
         self._speaking = Lock()
         self._picturing = Lock()
@@ -106,7 +108,7 @@ class Library:
             Job().start(self._load)
 
     def ask(self, number: int, question: str, settings: Settings, before: Sequence[AnswerJob] = ()) -> AnswerJob:
-        """The job that answers a question, a follow-up to those before it; answers are written in turn."""
+        """The job that answers a question, a follow-up to those before it, for which it waits."""
         job = AnswerJob(number, question, settings, before)
         job.start(lambda: self._answer(job))
         return job
@@ -209,7 +211,7 @@ class Library:
 
         def work() -> None:
             job.advance(SyncProgress("open", 0, 0))
-            with self._answering:
+            with self._seats.all():
                 _, index = self._answerer(self.generator)
                 folder = self.questions_folder
                 folder.mkdir(parents=True, exist_ok=True)
@@ -240,17 +242,24 @@ class Library:
         return is_upload(info.source, self.uploads(info.collection))
 
     def _load(self) -> None:
-        with self._answering:
-            self._answerer(self.generator)
+        with self._seat(self.generator):
+            pass
 
     def _answer(self, job: AnswerJob) -> None:
         job.stage = "waiting" if self._ready else "loading"
-        with self._answering:
+        settings = job.settings
+
+        def wanted() -> bool:
             if job.stopped:
-                return
-            settings = job.settings
+                return False
             job.stage = "loading"
-            answerer, index = self._answerer(settings.generator)
+            return True
+
+        job.await_history()
+        with self._seat(settings.generator, wanted) as ready:
+            if ready is None:
+                return
+            answerer, index = ready
             job.stage = "searching"
             for event in answerer.stream(
                 job.question,
@@ -263,6 +272,14 @@ class Library:
                 cancel=job.cancel,
             ):
                 job.take(event, index.document)
+
+    def _seat(
+        self, generator: str, wanted: Callable[[], bool] = lambda: True
+    ) -> AbstractContextManager[tuple[Answerer, Index] | None]:
+        """A seat with what answers by that generator, unless that is no longer wanted when its turn comes."""
+        return self._seats.one(
+            lambda: self._answerer(generator) if wanted() else None, alone=lambda: generator != self._generator
+        )
 
     def _answerer(self, generator: str) -> tuple[Answerer, Index]:
         """What answers with that generator. The one before is let go: two may not fit into memory."""

@@ -91,7 +91,9 @@ def test_a_stopped_answer_keeps_its_verified_part_and_its_sources(fuente, monkey
     assert f"<mark>{QUOTE}</mark>" in html(app)
 
 
-def test_a_question_asked_meanwhile_waits_for_its_turn(fuente, monkeypatch):
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_question_asked_meanwhile_waits_for_its_turn(together, fuente, monkeypatch):
+    monkeypatch.setenv("FUENTE_MODELS__TOGETHER", str(together))
     fuente.answerer.events = events(answer())
     fuente.answerer.gate = Event()
     app = page(fuente, monkeypatch).run()
