@@ -81,8 +81,6 @@ class Likelihood(Protocol):
 class Extractor(Protocol):
     """A generator that can also reply with nothing but a piece of given texts, word for word."""
 
-    def extract(
-        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
-    ) -> Piece | None:
-        """The likeliest reply among the pieces of the texts; None when no piece is likely, or `cancel` is set."""
+    def extract(self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None) -> list[Piece]:
+        """Likely replies among the pieces of the texts, the likeliest first; none once `cancel` is set."""
         ...

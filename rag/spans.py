@@ -50,7 +50,8 @@ class PieceSearch:
         width: int = 4,
         max_tokens: int = 32,
     ) -> None:
-        self.best: Piece | None = None
+        self._found: list[Piece] = []
+        self._best = float("-inf")
         self._texts = tuple(texts)
         self._text_of = text_of
         self._end_ids = sorted(end_ids)
@@ -58,6 +59,11 @@ class PieceSearch:
         self._max_tokens = max_tokens
         starts = ((n, found.start()) for n, text in enumerate(texts) for found in _BEGINNING.finditer(text))
         self._paths = [_Path((), "", tuple(starts), 0.0)]
+
+    @property
+    def found(self) -> list[Piece]:
+        """The pieces seen so far, the likeliest first; those much less likely than it were not all looked for."""
+        return sorted(self._found, key=lambda piece: -piece.log_likelihood)
 
     def step(self, logs: "torch.Tensor") -> tuple[list[int], list[int]]:
         """Which rows of `logs` (paths, V), ln P of the next token of each path, go on, and with which token.
@@ -68,22 +74,21 @@ class PieceSearch:
         for row, path in enumerate(self._paths):
             self._end(path, float(logs[row, self._end_ids].max()))
             found += [(row, longer) for longer in self._longer(path, logs[row])]
-        least = self.best.log_likelihood if self.best else float("-inf")
         # Likelihood only falls with length.
         kept = sorted(
-            (each for each in found if each[1].log_likelihood > least), key=lambda each: -each[1].log_likelihood
+            (each for each in found if each[1].log_likelihood > self._best), key=lambda each: -each[1].log_likelihood
         )
         kept = kept[: self._width]
         self._paths = [path for _, path in kept]
         return [row for row, _ in kept], [path.ids[-1] for path in self._paths]
 
     def _end(self, path: _Path, end: float) -> None:
-        """Takes the path for the answer when it ends with a word and is the likeliest so far."""
-        total = path.log_likelihood + end
+        """Takes the path for a piece when it ends with a word."""
         place = self._complete(path)
-        if place is not None and (self.best is None or total > self.best.log_likelihood):
+        if place is not None:
             text, start = place
-            self.best = Piece(text, start, start + len(path.written), total)
+            self._found.append(Piece(text, start, start + len(path.written), path.log_likelihood + end))
+            self._best = max(self._best, path.log_likelihood + end)
 
     def _complete(self, path: _Path) -> tuple[int, int] | None:
         """The first place at which the path ends with a word."""
@@ -123,7 +128,7 @@ def standing_in(texts: Sequence[str], reply: str) -> Piece | None:
     wanted = reply.strip(_AROUND)
     if not wanted:
         return None
-    words = r"\s+".join(map(re.escape, wanted.split()))
+    words = r"\s+".join(map(re.escape, wanted.replace("%", " %").split())).replace(r"\s+%", r"\s*%")
     pattern = re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
     for number, text in enumerate(texts):
         if found := pattern.search(text):

@@ -119,10 +119,8 @@ class TransformersGenerator:
             return States(states[-1], states[: end - start].mean(axis=0))
         return None
 
-    def extract(
-        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
-    ) -> Piece | None:
-        """The likeliest reply among the pieces of some texts; None when no piece is likely, or once `cancel` is set.
+    def extract(self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None) -> list[Piece]:
+        """Likely replies among the pieces of some texts, the likeliest first; none once `cancel` is set.
 
         Raises: PromptTooLongError.
         """
@@ -131,8 +129,8 @@ class TransformersGenerator:
         search = PieceSearch(texts, self._text, self._end_ids)
         with self._turns, self._stoppable(cancel):
             self._search(prompt, search)
-            return search.best
-        return None
+            return search.found
+        return []
 
     def log_likelihoods(self, texts: Sequence[str], continuation: str) -> list[float]:
         """The mean ln P of the continuation's tokens after each text, which no chat template surrounds.

@@ -29,8 +29,9 @@ _log = logging.getLogger(__name__)
 _BEGUN_REFUSAL = tuple(NO_ANSWER.casefold()[:length] for length in range(3, len(NO_ANSWER)))
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
-# The least ln P at which words that were found are told to the model that writes; others are wrong more often.
-_SURE = -1.0
+# The least ln P at which words that were found are told to the model that writes, and how much less likely than the
+# likeliest others may be for a reply that has them to be shown.
+_LIKELY, _AS_LIKELY = -3.0, 2.0
 # Words with these might end the quotation in which they are told, or look like a marker where they are quoted.
 _ENDS_QUOTATION = re.compile(r"[«»“”\"\n\[\]]")
 
@@ -55,7 +56,6 @@ class Writer:
     def __init__(self, generator: Generator, manner: Manner, watch: Stopwatch, cancel: Signal | None) -> None:
         self.pieces = 0
         self.words: list[str] = []
-        self._told: Piece | None = None
         self._thoughts: list[str] = []
         self.refusal: Refusal = "low_confidence"
         self._generator = generator
@@ -76,79 +76,64 @@ class Writer:
 
     def write(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """What of a reply the passages carry, in the style asked for."""
-        self.refusal, self._told = "no_answer", None
-        before = verified.text
+        self.refusal = "no_answer"
         with self._watch.stage("write"):
             if self._options.style == "short":
                 yield from self._quote(prompt, verified)
             else:
                 yield from self._sentences(prompt, verified)
-                yield from self._quote_untold(prompt, verified, before)
 
     def _quote(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The fewest words of a passage that answer, with their marker."""
         if isinstance(self._generator, Extractor):
-            piece = self._extracted(self._generator, prompt)
+            piece = next(iter(self._extracted(self._generator, prompt)), None)
         else:
             reply = "".join(self._generator.stream(prompt.short, self._sampling, cancel=self._cancel))
             piece = standing_in([hit.chunk.text for hit in prompt.hits], reply)
         if piece is not None:
             self._watch.mark("first_token")
             self.pieces += 1
+            self.words.append(_words(piece, prompt))
             added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end))
             if added:
                 yield TextDelta(added)
 
-    def _quote_untold(self, prompt: Prompt, verified: VerifiedText, before: str) -> Iterator[Event]:
-        """The words that the model was told, as the passage has them, where no sentence that is shown tells them.
-
-        It paraphrases them at times, or writes a name of the question that the passage does not have.
-        """
-        piece, written = self._told, verified.text[len(before) :]
-        refused = not written and self.refusal == "no_answer"
-        if piece is None or refused or self._is_cancelled() or standing_in([written], _words(piece, prompt)):
-            return
-        form = phrases(self._language).quoted
-        added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
-        if added:
-            yield TextDelta(added)
-
-    def _extracted(self, generator: Extractor, prompt: Prompt) -> Piece | None:
+    def _extracted(self, generator: Extractor, prompt: Prompt) -> list[Piece]:
+        """The likely words, the likeliest first."""
         with self._watch.stage("extract"):
-            texts = [hit.chunk.text for hit in prompt.hits]
-            piece = generator.extract(prompt.short, texts, cancel=self._cancel)
-        if piece is not None:
-            self.words.append(_words(piece, prompt))
-        return piece
+            found = generator.extract(prompt.short, [hit.chunk.text for hit in prompt.hits], cancel=self._cancel)
+        return [piece for piece in found if piece.log_likelihood >= found[0].log_likelihood - _AS_LIKELY]
 
-    def _hint(self, prompt: Prompt) -> list[str]:
-        """What tells the words that answer, where the model is sure of them.
-
-        They are looked for in questions for a fact; an explanation would be narrowed by them.
-        """
+    def _looked_for(self, prompt: Prompt) -> list[Piece]:
+        """The words that may answer a question for a fact; an explanation would be narrowed by them."""
         generator = self._generator
         if not (self._options.words_first and isinstance(generator, Extractor)):
             return []
         if asks_to_explain(prompt.asked, self._language):
             return []
         try:
-            piece = self._extracted(generator, prompt)
+            return self._extracted(generator, prompt)
         except OutOfMemoryError as error:
             _log.warning("%s. Writing without having looked for the words", error)
             return []
-        if piece is None or piece.log_likelihood < _SURE:
-            return []
-        words = _words(piece, prompt)
-        if _ENDS_QUOTATION.search(words):
-            return []
-        if prompt.hits[piece.text].language != self._language:  # the answer would be written in two languages
-            return []
-        self._told = piece
-        return [phrases(self._language).with_words.format(words=words)]
+
+    def _can_be_told(self, piece: Piece, prompt: Prompt) -> bool:
+        """Whether the model may be told to write these words."""
+        if piece.log_likelihood < _LIKELY or _ENDS_QUOTATION.search(_words(piece, prompt)):
+            return False
+        return prompt.hits[piece.text].language == self._language  # else the answer would be in two languages
 
     def _sentences(self, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
-        """Verified sentences with their markers, of the best supported of the replies that are written."""
-        requests = [*examples_text(self._examples, self._language), *self._hint(prompt)]
+        """Verified sentences with their markers.
+
+        What the model writes and what it finds word for word go wrong on different questions. So a reply that has none
+        of the words that are likely is not shown, and another is written for which the likeliest are told.
+        """
+        pieces = self._looked_for(prompt)
+        likely = [_words(piece, prompt) for piece in pieces]
+        told = pieces[0] if pieces and self._can_be_told(pieces[0], prompt) else None
+        wanted = likely if told else []
+        requests = examples_text(self._examples, self._language)
         self._read = [self._terms(hit.chunk.text) for hit in prompt.hits]
         asking, sampling = prompt.asking, self._sampling
         if self._options.reasoning:
@@ -158,16 +143,45 @@ class Writer:
             yield from self._think(thought, replace(sampling, max_tokens=half))
             sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens - half))
             asking = partial(_concluding, thought, self._thoughts[-1], phrases(self._language).conclude)
-        count = self._options.candidates if sampling.temperature > 0 else 1
-        if count == 1:
-            yield from self._candidate(asking, requests, verified, sampling)
+        forks = [verified.fork() for _ in range(self._options.candidates if sampling.temperature > 0 else 1)]
+        before = verified.text
+        yield from self._untold(asking, requests, forks, verified, sampling, wanted)
+        if self.refusal == "no_answer" and all(fork.text == before for fork in forks):
             return
-        forks = [verified.fork() for _ in range(count)]
+        if told and not (_tells(verified, wanted) or self._is_cancelled()):
+            hint = phrases(self._language).with_words.format(words=likely[0])
+            yield from self._candidate(asking, [*requests, hint], verified, sampling)
+            yield from self._quote_untold(told, prompt, verified)
+        self.words += [words for words in likely if _tells(verified, [words])][:1] or likely[:1]
+
+    def _untold(
+        self,
+        asking: Asking,
+        requests: Sequence[str],
+        forks: Sequence[VerifiedText],
+        verified: VerifiedText,
+        sampling: Sampling,
+        wanted: Sequence[str],
+    ) -> Iterator[Event]:
+        """A reply for each fork; the best supported is shown, unless none has any of the words that are wanted."""
         for number, fork in enumerate(forks):
             for event in self._candidate(asking, requests, fork, _drawn_anew(sampling, number)):
-                if isinstance(event, Draft):
-                    yield event
-        added = verified.adopt(max(forks, key=lambda fork: fork.support))
+                if len(forks) == 1 and _tells(fork, wanted):
+                    yield from _adopted(verified, fork)
+                yield from _draft(event, fork, verified)
+        best = max(forks, key=lambda fork: (_tells(fork, wanted), fork.support))
+        if _tells(best, wanted) or self._is_cancelled():
+            yield from _adopted(verified, best)
+
+    def _quote_untold(self, piece: Piece, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+        """The words that the model was told, as the passage has them, where no sentence that is shown tells them.
+
+        It paraphrases them at times, or writes a name of the question that the passage does not have.
+        """
+        if self._is_cancelled() or _tells(verified, [_words(piece, prompt)]):
+            return
+        form = phrases(self._language).quoted
+        added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
         if added:
             yield TextDelta(added)
 
@@ -244,6 +258,27 @@ class Writer:
 
 def _words(piece: Piece, prompt: Prompt) -> str:
     return prompt.hits[piece.text].chunk.text[piece.start : piece.end]
+
+
+def _tells(verified: VerifiedText, words: Sequence[str]) -> bool:
+    """Whether the text has one of some words; where none are wanted, it need not."""
+    text = without_markers(verified.text)
+    return not words or any(standing_in([text], each) for each in words)
+
+
+def _adopted(verified: VerifiedText, fork: VerifiedText) -> Iterator[TextDelta]:
+    """Shows what a fork has become."""
+    added = verified.adopt(fork)
+    if added:
+        yield TextDelta(added)
+
+
+def _draft(event: Event, fork: VerifiedText, verified: VerifiedText) -> Iterator[Draft]:
+    """What of a fork is not shown yet, and what is being written behind it."""
+    unshown = without_markers(fork.text[len(verified.text) :]).strip()
+    text = " ".join(filter(None, (unshown, event.text if isinstance(event, Draft) else "")))
+    if text:
+        yield Draft(text)
 
 
 def _concluding(thought: Sequence[Message], reasoning: str, conclude: str, *requests: str) -> tuple[Message, ...]:

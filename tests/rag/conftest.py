@@ -218,22 +218,26 @@ class ScriptedChooser(ScriptedGenerator):
 
 
 class ScriptedExtractor(ScriptedChooser):
-    """Is sure that the passages hold the answer, and finds it in the first text in which `words` stand.
+    """Is sure that the passages hold the answer, and finds it in the first text in which its words stand.
 
-    It then writes `pieces`.
+    `found` are these words, with their ln P where it is not 0. It then writes `pieces`, or `told` once words are told.
     """
 
-    def __init__(self, words: str, pieces: Sequence[str] = (), log_likelihood: float = 0.0) -> None:
+    def __init__(
+        self, found: str | dict[str, float], pieces: Sequence[str] = (), *, told: Sequence[str] | None = None
+    ) -> None:
         super().__init__(pieces, 10.0)
-        self._words = words
-        self._log_likelihood = log_likelihood
+        self._found = {found: 0.0} if isinstance(found, str) else found
+        self._replies = (pieces, pieces if told is None else told)
 
-    def extract(
-        self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
-    ) -> Piece | None:
+    def stream(self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None) -> Iterator[str]:
+        self._pieces = self._replies["\u00ab" in messages[-1].content.rpartition("\n")[2]]
+        return super().stream(messages, sampling, cancel=cancel)
+
+    def extract(self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None) -> list[Piece]:
         self.prompts.append(messages)
-        piece = standing_in(texts, self._words)
-        return piece and replace(piece, log_likelihood=self._log_likelihood)
+        found = ((standing_in(texts, words), log_likelihood) for words, log_likelihood in self._found.items())
+        return [replace(piece, log_likelihood=log_likelihood) for piece, log_likelihood in found if piece]
 
 
 class InTurn(ScriptedChooser):

@@ -474,10 +474,11 @@ def test_the_piece_found_has_the_likelihood_of_its_tokens_and_leaves_the_cache_a
     texts = ["las redes compiten", "the decoder writes one token"]
     messages = (Message("user", "¿Qué hacen las redes?"),)
     expected = "".join(generator.stream(messages, GREEDY))
-    piece = generator.extract(messages, texts)
-    assert piece is not None
+    pieces = generator.extract(messages, texts)
+    piece = pieces[0]
+    assert piece.log_likelihood == max(each.log_likelihood for each in pieces)
     assert "".join(generator.stream(messages, GREEDY)) == expected
-    assert generator.extract(messages, texts) == piece
+    assert generator.extract(messages, texts) == pieces
     # Its tokens are not told; it is at least so likely as when it is spelt as the tokenizer does.
     written = texts[piece.text][piece.start : piece.end]
     prompt = generator._tokens.prompt(messages)
@@ -492,7 +493,7 @@ def test_the_piece_found_has_the_likelihood_of_its_tokens_and_leaves_the_cache_a
 def test_no_piece_is_extracted_once_the_reader_stops(generator: TransformersGenerator) -> None:
     stop = threading.Event()
     stop.set()
-    assert generator.extract((Message("user", "Hola"),), ["las redes"], cancel=stop) is None
+    assert generator.extract((Message("user", "Hola"),), ["las redes"], cancel=stop) == []
 
 
 @pytest.mark.parametrize("warm", [False, True])

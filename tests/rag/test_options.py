@@ -1,7 +1,7 @@
 """Short answers, caution, flagged sentences and trimmed prompts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any
 
@@ -15,7 +15,7 @@ from rag.answerer import Answerer
 from rag.errors import OutOfMemoryError
 from rag.phrases import LANGUAGES, phrases
 from rag.spans import Piece, standing_in
-from rag.types import Message, Options, TextDelta
+from rag.types import Draft, Finished, Message, Options, Sampling, TextDelta
 from tests.rag.conftest import (
     FixedSearch,
     ScriptedChooser,
@@ -158,54 +158,104 @@ def test_without_memory_for_one_passage_the_error_is_told() -> None:
 
 
 class TestWordsFirst:
-    WRITTEN = "Lo construyó Augustin Fresnel."
+    """The words that are found word for word against what is written of the model's own accord."""
 
-    def asked(self, words: str, log_likelihood: float = 0.0, **options: Any) -> tuple[str, str]:
-        """The words that are told with the answer, and the last prompt."""
-        generator = ScriptedExtractor(words, [self.WRITTEN], log_likelihood)
+    BUILDER = "Lo construyó Augustin Fresnel."
+    YEAR = "El faro se encendió en 1823."
+
+    def asked(self, generator: ScriptedExtractor, **options: Any) -> tuple[str, tuple[str, ...], bool]:
+        """What is shown, the words with it, and whether words were told to the model in the end."""
         answer = answerer(generator, **options).answer(QUESTION)
-        assert answer.text == f"{self.WRITTEN} [1]"
-        return "; ".join(answer.words), generator.prompts[-1][-1].content
+        told = generator.prompts[-1][-1].content.rpartition("\n")[2]
+        return answer.text, answer.words, told == phrases("es").with_words.format(words="Augustin Fresnel")
 
-    def test_the_words_are_told_to_the_model_and_with_the_answer(self) -> None:
-        words, prompt = self.asked("Augustin Fresnel")
-        assert words == "Augustin Fresnel"
-        assert prompt.endswith(phrases("es").with_words.format(words="Augustin Fresnel"))
+    def test_a_reply_that_has_the_words_is_shown(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [self.BUILDER])
+        assert self.asked(generator) == (f"{self.BUILDER} [1]", ("Augustin Fresnel",), False)
 
-    @pytest.mark.parametrize(("found", "log_likelihood"), [("Augustin Fresnel", -3.0), ("Napoleón", 0.0)])
-    def test_words_that_are_unlikely_or_not_found_are_not_told_to_the_model(
-        self, found: str, log_likelihood: float
-    ) -> None:
-        words, prompt = self.asked(found, log_likelihood)
-        assert words == ("" if found == "Napoleón" else found)
-        assert prompt.endswith(QUESTION)
+    def test_a_reply_without_them_is_not_shown_and_another_is_written_for_which_they_are_told(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [self.YEAR], told=[self.BUILDER])
+        assert self.asked(generator) == (f"{self.BUILDER} [1]", ("Augustin Fresnel",), True)
+        events = list(answerer(generator).stream(QUESTION))
+        assert [event.text for event in events if isinstance(event, TextDelta)] == [f"{self.BUILDER} [1]"]
+        assert self.YEAR in [event.text for event in events if isinstance(event, Draft)]
+
+    @pytest.mark.parametrize(("other", "shown"), [(-1.9, "own"), (-2.1, "told")])
+    def test_other_words_do_where_they_are_nearly_as_likely(self, other: float, shown: str) -> None:
+        found = {"Augustin Fresnel": -0.05, "1823": other}
+        text, words, told = self.asked(ScriptedExtractor(found, [self.YEAR], told=[self.BUILDER]))
+        if shown == "own":
+            assert (text, words, told) == (f"{self.YEAR} [1]", ("1823",), False)
+        else:
+            assert (text, words, told) == (f"{self.BUILDER} [1]", ("Augustin Fresnel",), True)
+
+    @pytest.mark.parametrize(("log_likelihood", "told"), [(-2.9, True), (-3.1, False)])
+    def test_unlikely_words_are_not_told(self, log_likelihood: float, told: bool) -> None:
+        generator = ScriptedExtractor({"Augustin Fresnel": log_likelihood}, [self.YEAR], told=[self.BUILDER])
+        shown = self.BUILDER if told else self.YEAR
+        assert self.asked(generator) == (f"{shown} [1]", ("Augustin Fresnel",), told)
+
+    def test_nothing_is_told_where_nothing_is_found(self) -> None:
+        assert self.asked(ScriptedExtractor("Napoleón", [self.YEAR])) == (f"{self.YEAR} [1]", (), False)
+
+    def test_a_marker_is_no_word(self) -> None:
+        hits = hits_of(document("El faro se encendió en 1823.\n\nTiene 1 torre."))
+        generator = ScriptedExtractor("1", ["El faro se encendió en 1823."], told=["Tiene 1 torre."])
+        assert answerer(generator, hits).answer("¿Cuántas torres tiene?").text == "Tiene 1 torre. [1]"
+
+    def test_the_rest_of_a_reply_is_shown_as_it_comes_once_it_has_them(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [f"{self.YEAR} {self.BUILDER} El museo guarda 412 lámparas."])
+        events = list(answerer(generator).stream(QUESTION))
+        deltas = [event.text for event in events if isinstance(event, TextDelta)]
+        assert deltas == [f"{self.YEAR} [1] {self.BUILDER} [2]", " El museo guarda 412 lámparas. [3]"]
+
+    def test_of_several_replies_one_that_has_them_is_shown(self) -> None:
+        class Anew(ScriptedExtractor):
+            replies = iter(["El faro se encendió en 1823.", "Lo construyó Augustin Fresnel."])
+
+            def stream(self, *args: Any, **options: Any) -> Iterator[str]:
+                self._replies = ([next(self.replies)], [])
+                return super().stream(*args, **options)
+
+        one = answerer(Anew("Augustin Fresnel"), candidates=2)
+        assert one.answer(QUESTION, sampling=Sampling(temperature=0.5)).text == f"{self.BUILDER} [1]"
+
+    def test_what_was_verified_is_shown_when_the_reader_stops_it(self) -> None:
+        stop = Event()
+        generator = ScriptedExtractor("Augustin Fresnel", [f"{self.YEAR} ", "Lo construyó "])
+        generator._on_piece = lambda number: stop.set() if number else None
+        *_, last = answerer(generator).stream(QUESTION, cancel=stop)
+        assert isinstance(last, Finished)
+        assert last.answer.text == f"{self.YEAR} [1]"
+        assert len(generator.prompts) == 2  # to find the words, and to write
 
     def test_they_are_not_looked_for_where_an_explanation_is_asked_for(self) -> None:
-        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
+        generator = ScriptedExtractor("Augustin Fresnel", [self.BUILDER])
         assert answerer(generator).answer("¿Por qué construyó el faro Augustin Fresnel?").words == ()
 
     def test_they_are_not_looked_for_where_that_is_not_wanted(self) -> None:
-        assert self.asked("Augustin Fresnel", words_first=False)[0] == ""
+        generator = ScriptedExtractor("Augustin Fresnel", [self.YEAR], told=[self.BUILDER])
+        assert self.asked(generator, words_first=False) == (f"{self.YEAR} [1]", (), False)
 
     @pytest.mark.parametrize("words", ["Augustin» Fresnel", "Augustin [2] Fresnel"])
     def test_words_that_could_end_their_quotation_or_look_like_a_marker_are_not_told_to_the_model(
         self, words: str
     ) -> None:
-        hits = hits_of(document(f"Lo construyó {words}."))
-        generator = ScriptedExtractor(words, [self.WRITTEN])
-        assert answerer(generator, hits).answer(QUESTION).words == (words,)
-        assert generator.prompts[-1][-1].content.endswith(QUESTION)
+        hits = hits_of(document(f"Lo construyó {words}. El faro se encendió en 1823."))
+        generator = ScriptedExtractor(words, [self.YEAR], told=[self.BUILDER])
+        answer = answerer(generator, hits).answer(QUESTION)
+        assert (answer.text, answer.words) == (f"{self.YEAR} [1]", (words,))
 
     def test_words_of_another_language_are_not_told_to_the_model(self) -> None:
         hits = hits_of(document("Augustin Fresnel built it.", language="en"), DOCUMENT)
-        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
-        assert answerer(generator, hits).answer(QUESTION).words == ("Augustin Fresnel",)
-        assert generator.prompts[-1][-1].content.endswith(QUESTION)
+        generator = ScriptedExtractor("Augustin Fresnel", [self.YEAR], told=[self.BUILDER])
+        answer = answerer(generator, hits).answer(QUESTION)
+        assert (answer.text, answer.words) == (f"{self.YEAR} [1]", ("Augustin Fresnel",))
 
     @pytest.mark.parametrize(
         ("written", "shown"),
         [
-            ("El faro se encendió en 1823.", "El faro se encendió en 1823. [1] «Augustin Fresnel» [2]"),
+            (YEAR, f"{YEAR} [1] «Augustin Fresnel» [2]"),
             ("Lo construyó Napoleón en 1999.", "«Augustin Fresnel» [1]"),
             ("Lo construyó AUGUSTIN FRESNEL.", "Lo construyó AUGUSTIN FRESNEL. [1]"),
             ("NO_ANSWER", phrases("es").abstained),
@@ -222,8 +272,9 @@ class TestWordsFirst:
         class ByPart(ScriptedExtractor):
             def extract(
                 self, messages: Sequence[Message], texts: Sequence[str], *, cancel: Event | None = None
-            ) -> Piece | None:
-                self._words = "1823" if "año" in messages[-1].content.rpartition(": ")[2] else "Augustin Fresnel"
+            ) -> list[Piece]:
+                year = "año" in messages[-1].content.rpartition(": ")[2]
+                self._found = {"1823": 0.0} if year else {"Augustin Fresnel": 0.0}
                 return super().extract(messages, texts, cancel=cancel)
 
         generator = ByPart("", ["El faro se encendió en 1823."])
@@ -232,17 +283,17 @@ class TestWordsFirst:
         assert answer_json(answer)["words"] == "Augustin Fresnel; 1823"
 
     def test_words_that_the_model_was_not_told_are_not_quoted(self) -> None:
-        generator = ScriptedExtractor("Augustin Fresnel", ["Lo construyó Napoleón en 1999."], -3.0)
+        generator = ScriptedExtractor({"Augustin Fresnel": -3.1}, ["Lo construyó Napoleón en 1999."])
         assert answerer(generator).answer(QUESTION).abstained
 
     def test_without_memory_to_look_for_them_the_answer_is_written_all_the_same(self) -> None:
-        generator = ScriptedExtractor("Augustin Fresnel", [self.WRITTEN])
+        generator = ScriptedExtractor("Augustin Fresnel", [self.BUILDER])
 
         def failing(*_: object, **__: object) -> None:
             raise OutOfMemoryError("out of memory with 900 tokens")
 
         generator.extract = failing  # type: ignore[method-assign]
-        assert answerer(generator).answer(QUESTION).text == f"{self.WRITTEN} [1]"
+        assert answerer(generator).answer(QUESTION).text == f"{self.BUILDER} [1]"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

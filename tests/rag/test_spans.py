@@ -28,13 +28,13 @@ def text_of(ids: Sequence[int]) -> str:
     return "".join(LETTERS[number] for number in ids)
 
 
-def searched(texts: Sequence[str], width: int) -> Piece | None:
+def searched(texts: Sequence[str], width: int) -> list[Piece]:
     search = PieceSearch(texts, text_of, {END}, width=width)
     written: list[list[int]] = [[]]
     while True:
         rows, tokens = search.step(torch.stack([logs_after(ids) for ids in written]))
         if not tokens:
-            return search.best
+            return search.found
         written = [[*written[row], token] for row, token in zip(rows, tokens, strict=True)]
 
 
@@ -56,29 +56,30 @@ def all_pieces(texts: Sequence[str]) -> dict[str, float]:
 @given(TEXTS)
 def test_a_search_as_wide_as_there_are_pieces_finds_the_likeliest(texts: list[str]) -> None:
     pieces = all_pieces(texts)
-    best = searched(texts, width=40)
-    if best is None:
+    found = searched(texts, width=40)
+    if not found:
         assert not pieces
         return
+    best = found[0]
     assert best.log_likelihood == pytest.approx(max(pieces.values()), abs=1e-4)
     assert pieces[texts[best.text][best.start : best.end]] == pytest.approx(best.log_likelihood, abs=1e-4)
 
 
 @given(TEXTS, st.integers(1, 4))
 def test_whatever_is_found_is_a_piece_with_its_own_likelihood(texts: list[str], width: int) -> None:
-    best = searched(texts, width)
-    if best is not None:
-        assert all_pieces(texts)[texts[best.text][best.start : best.end]] == pytest.approx(
-            best.log_likelihood, abs=1e-4
-        )
+    found = searched(texts, width)
+    assert found == sorted(found, key=lambda piece: -piece.log_likelihood)
+    for piece in found:
+        likelihood = all_pieces(texts)[texts[piece.text][piece.start : piece.end]]
+        assert likelihood == pytest.approx(piece.log_likelihood, abs=1e-4)
 
 
 def test_a_piece_ends_within_the_given_number_of_tokens() -> None:
     search = PieceSearch(["a b a b"], text_of, {END}, max_tokens=1)
     rows, _ = search.step(logs_after([])[None])
     assert search.step(torch.stack([logs_after([0]) for _ in rows])) == ([], [])
-    assert search.best is not None
-    assert (search.best.start, search.best.end) == (0, 1)
+    assert search.found
+    assert all(piece.end - piece.start == 1 for piece in search.found)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,10 @@ def test_a_reply_stands_in_a_text_whatever_its_case_and_the_signs_around_it(repl
     piece = standing_in(texts, reply)
     assert (piece and re.sub(r"\s+", " ", texts[piece.text][piece.start : piece.end])) == found
     assert piece is None or math.isclose(piece.log_likelihood, 0.0)
+
+
+@pytest.mark.parametrize(("text", "reply"), [("sube un 20 % al año", "20%"), ("sube un 20% al año", "20 %")])
+def test_a_percent_sign_stands_with_or_without_a_space(text: str, reply: str) -> None:
+    piece = standing_in([text], reply)
+    assert piece is not None
+    assert text[piece.start : piece.end].replace(" ", "") == "20%"
