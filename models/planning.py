@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _RUNTIME_BYTES = 700 * 2**20
 _COPY_BYTES = 1
 # Of each of several answers at a time: its two kinds of prompt, and behind a third copy what is written.
 _CACHES = 3
+# A compiled step writes over buffers, besides the cache of the prompt.
+_BUFFERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +99,19 @@ def memory_of(
     *,
     quantised: bool = False,
     together: int = 1,
+    compiled: bool = False,
 ) -> Memory:
     """What answers take at most with so long a context, `together` at a time; without a generator the embedder is all.
 
     Weights and cache follow from the sizes alone. Activations are those of one piece of a prompt: hidden states of a
-    layer and the two wide ones of its feed-forward. An answer among several has its prompts and what is written apart.
+    layer and the two wide ones of its feed-forward. An answer among several has its prompts and what is written apart;
+    the buffers of a compiled step are up to twice as long as what they hold.
     """
     embedded = 4 * (embedder.parameters + _EMBEDDED_TOKENS * (4 * embedder.hidden + embedder.intermediate))
     if generator is None:
         return Memory(0, 0, 0, 0, embedded)
     size = BYTES[dtype]
+    caches = _CACHES * together if together > 1 else 1 + (_BUFFERS if compiled else 0)
     return Memory(
         weights=generator.parameters * size,
         copies=generator.parameters * _COPY_BYTES if quantised else 0,
@@ -114,7 +120,7 @@ def memory_of(
         * generator.kv_width
         * size
         * context_tokens
-        * (_CACHES * together if together > 1 else 1),
+        * caches,
         activations=_PIECE_TOKENS * (6 * generator.hidden + 3 * generator.intermediate) * size,
         embedder=embedded,
     )
@@ -128,6 +134,7 @@ def plan_memory(
     context_tokens: int,
     quantised: bool = False,
     together: int = 1,
+    compiled: bool = False,
 ) -> MemoryPlan:
     """The first device that has room, with its fastest number format that fits and the context asked for, for so many
     answers at a time.
@@ -135,19 +142,20 @@ def plan_memory(
     Where none has room for the whole context, it is halved until one has; quantised copies go before that. Where not
     even the shortest context fits, the last device is named and `fits` is False.
     """
+    needed = partial(memory_of, generator, embedder, together=together)
     longest = min(context_tokens, generator.context_tokens) if generator else context_tokens
     for tokens in _halved(longest):
         for copies in dict.fromkeys((quantised, False)):
             for room in rooms:
                 for dtype in room.dtypes:
                     quantise = copies and room.device == "cpu"
-                    memory = memory_of(generator, embedder, dtype, tokens, quantised=quantise, together=together)
+                    memory = needed(dtype, tokens, quantised=quantise, compiled=compiled and room.device != "cpu")
                     if room.free_bytes is None or memory.total <= room.free_bytes:
                         return _plan(room, dtype, tokens, memory, longest, quantised)
     room = rooms[-1]
     dtype = min(room.dtypes, key=BYTES.__getitem__)
     shortest = list(_halved(longest))[-1]
-    memory = memory_of(generator, embedder, dtype, shortest, together=together)
+    memory = needed(dtype, shortest, compiled=compiled and room.device != "cpu")
     reason = "not even the shortest context fits; choose a smaller generator, or a server"
     return MemoryPlan(room.device, dtype, shortest, False, memory, room.free_bytes, False, reason)
 

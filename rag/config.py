@@ -59,6 +59,8 @@ class ModelsConfig(_Section):
     """auto: on a CPU whose memory holds both, a copy of the weights in 4 or 8 bits is made once and used to write."""
     together: int = Field(default=1, ge=1, le=64)
     """Questions that are answered at a time, of visitors or of an evaluation; each needs memory."""
+    compiled: bool = False
+    """Whether a generator on a GPU writes by a step that is compiled with its first reply; not with `together`."""
     network: bool = False
     """Whether hub names may be downloaded at run time."""
 

@@ -64,6 +64,7 @@ def plan_memory(section: ModelsConfig, context_tokens: int, *, local: bool) -> m
         context_tokens=context_tokens,
         quantised=section.quantisation == "auto",
         together=section.together,
+        compiled=section.compiled,
     )
 
 
@@ -89,7 +90,10 @@ def load_generator(
         memory is None or memory.quantised
     ):  # a quantised copy is of the model as it was published
         _add_quantised(model, resolved, section, progress)
-    return TransformersGenerator(model, tokenizer, name=name, together=section.together)
+    compiled = section.compiled and model.device.type != "cpu"
+    if section.compiled and not compiled:
+        _log.warning("models.compiled is for a GPU; %s runs on the CPU without", name)
+    return TransformersGenerator(model, tokenizer, name=name, together=section.together, compiled=compiled)
 
 
 def server_generator(section: ServerConfig) -> Generator:

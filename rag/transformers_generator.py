@@ -3,8 +3,9 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from rag.spans import Piece, PieceSearch
 from rag.turns import Turns
 from rag.types import Message, Sampling
 
+if TYPE_CHECKING:
+    from rag.compiled_decoding import CompiledDecoder
+
 # Prompts are run through the model in pieces, which bounds the memory of activations.
 _PREFILL_TOKENS = 512
 
@@ -33,14 +37,20 @@ class _Stopped(Exception):
 
 class TransformersGenerator:
     """Any transformers causal model with a chat template. Callers wait for each other, unless replies are written
-    `together`, so many at a time.
+    `together`, so many at a time. `compiled` writes a reply by a compiled step where none is written beside it.
 
     The KV caches of the last prompts are kept. The next prompt runs only from where it differs from one of them, so the
     instructions, and passages asked about twice, are paid for once.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str, together: int = 1
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str,
+        together: int = 1,
+        compiled: bool = False,
     ) -> None:
         self.name = name
         self.context_tokens = context_tokens(model.config)
@@ -52,6 +62,7 @@ class TransformersGenerator:
         # Layers that forget cannot stand beside each other with gaps in front.
         batched = together > 1 and is_plain(self._caches.cache)
         self._batched = BatchedDecoder(model, self._end_ids, self._turns, together) if batched else None
+        self._compiled = _compiled_decoder(model, self._end_ids) if compiled and is_plain(self._caches.cache) else None
         self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
         decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -74,7 +85,8 @@ class TransformersGenerator:
             yield from _until_stop(self._texts(ids), sampling.stop)
             return
         with self._turns, self._stoppable(cancel):
-            ids = self._decode(prompt, sampling, limit)
+            write = self._decode if self._compiled is None else partial(self._decode_compiled, self._compiled)
+            ids = write(prompt, sampling, limit)
             yield from _until_stop(self._texts(ids), sampling.stop)
 
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
@@ -203,6 +215,21 @@ class TransformersGenerator:
                 return
             yield token
             written.append(token)
+
+    def _decode_compiled(
+        self, compiled: "CompiledDecoder", prompt: list[int], sampling: Sampling, limit: int
+    ) -> Iterator[int]:
+        """Ids of the reply, up to its end token, by the compiled step."""
+        logits = self._prefill(prompt)
+        # What looks at it between the layers would be compiled, too.
+        cancel, self._cancel = self._cancel, None
+        ids = compiled.write(self._caches.cache, logits, sampling, _random(sampling), limit, cancel)
+        while True:
+            with self._restoring(limit):
+                token = next(ids, None)
+            if token is None:
+                return
+            yield token
 
     def _beside_others(
         self, batched: BatchedDecoder, prompt: list[int], sampling: Sampling, limit: int, cancel: Event | None
@@ -346,6 +373,12 @@ def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froz
     configured: Any = getattr(model.generation_config, "eos_token_id", None)
     ends = configured if isinstance(configured, list) else [configured]
     return frozenset(end for end in (*ends, tokenizer.eos_token_id) if end is not None)
+
+
+def _compiled_decoder(model: PreTrainedModel, end_ids: frozenset[int]) -> "CompiledDecoder":
+    from rag.compiled_decoding import CompiledDecoder  # imported here: the compiler takes seconds to load
+
+    return CompiledDecoder(model, end_ids)
 
 
 def _random(sampling: Sampling) -> torch.Generator:

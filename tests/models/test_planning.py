@@ -34,6 +34,14 @@ def test_answers_at_a_time_take_a_cache_each_and_shorten_the_context() -> None:
     assert plans[0].context_tokens == 4096 > plans[1].context_tokens
 
 
+def test_the_buffers_of_a_compiled_step_shorten_the_context_on_a_gpu_alone() -> None:
+    plain, compiled = (memory_of(QWEN, E5, "bfloat16", 2000, compiled=step).kv_cache for step in (False, True))
+    assert compiled == 3 * plain
+    rooms = [Room(device, memory_of(QWEN, E5, "bfloat16", 4096).total, ALL) for device in ("cuda:0", "cpu")]
+    gpu, cpu = (plan_memory(QWEN, E5, [room], context_tokens=4096, compiled=True).context_tokens for room in rooms)
+    assert gpu < cpu == 4096
+
+
 def test_without_a_generator_only_the_embedder_counts() -> None:
     memory = memory_of(None, E5, "float32", 4096, quantised=True)
     assert memory.total == memory.embedder + memory.runtime
