@@ -115,12 +115,7 @@ def memory_of(
     return Memory(
         weights=generator.parameters * size,
         copies=generator.parameters * _COPY_BYTES if quantised else 0,
-        kv_cache=2
-        * generator.layers
-        * generator.kv_width
-        * size
-        * context_tokens
-        * caches,
+        kv_cache=2 * generator.layers * generator.kv_width * size * context_tokens * caches,
         activations=_PIECE_TOKENS * (6 * generator.hidden + 3 * generator.intermediate) * size,
         embedder=embedded,
     )
