@@ -29,9 +29,9 @@ _log = logging.getLogger(__name__)
 _BEGUN_REFUSAL = tuple(NO_ANSWER.casefold()[:length] for length in range(3, len(NO_ANSWER)))
 # Names make up too much of a shorter sentence to tell its language by.
 _TELLING_LETTERS = 40
-# The least ln P at which words that were found are told to the model that writes, and how much less likely than the
-# likeliest others may be for a reply that has them to be shown.
-_LIKELY, _AS_LIKELY = -3.0, 2.0
+# The least ln P at which words that were found are told to the model that writes, and at which they are shown without a
+# sentence; and how much less likely than the likeliest others may be for a reply that has them to be shown.
+_LIKELY, _SURE, _AS_LIKELY = -3.0, -1.0, 2.0
 # Words with these might end the quotation in which they are told, or look like a marker where they are quoted.
 _ENDS_QUOTATION = re.compile(r"[«»“”\"\n\[\]]")
 
@@ -151,7 +151,10 @@ class Writer:
         if told and not (_tells(verified, wanted) or self._is_cancelled()):
             hint = phrases(self._language).with_words.format(words=likely[0])
             yield from self._candidate(asking, [*requests, hint], verified, sampling)
-            yield from self._quote_untold(told, prompt, verified)
+            if verified.text != before or told.log_likelihood >= _SURE:
+                yield from self._quote_untold(told, prompt, verified)
+            else:
+                yield from _adopted(verified, max(forks, key=lambda fork: fork.support))
         self.words += [words for words in likely if _tells(verified, [words])][:1] or likely[:1]
 
     def _untold(

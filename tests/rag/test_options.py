@@ -268,6 +268,21 @@ class TestWordsFirst:
         assert answer.text == shown
         assert answer.abstained or "Augustin Fresnel" in answer.citations[-1].quote
 
+    @pytest.mark.parametrize(
+        ("own", "told", "log_likelihood", "shown"),
+        [
+            ("Lo construyó Napoleón.", "Fue Napoleón.", -0.9, "«Augustin Fresnel» [1]"),
+            ("Lo construyó Napoleón.", "Fue Napoleón.", -1.1, phrases("es").abstained),
+            (YEAR, "Fue Napoleón.", -1.1, f"{YEAR} [1]"),
+            ("Lo construyó Napoleón.", YEAR, -1.1, f"{YEAR} [1] «Augustin Fresnel» [2]"),
+        ],
+    )
+    def test_they_are_quoted_alone_only_where_the_model_is_sure(
+        self, own: str, told: str, log_likelihood: float, shown: str
+    ) -> None:
+        generator = ScriptedExtractor({"Augustin Fresnel": log_likelihood}, [own], told=[told])
+        assert answerer(generator).answer(QUESTION).text == shown
+
     def test_those_of_every_part_of_a_compound_question_are_told(self) -> None:
         class ByPart(ScriptedExtractor):
             def extract(
