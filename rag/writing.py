@@ -32,6 +32,8 @@ _TELLING_LETTERS = 40
 # The least ln P at which words that were found are told to the model that writes, and at which they are shown without a
 # sentence; and how much less likely than the likeliest others may be for a reply that has them to be shown.
 _LIKELY, _SURE, _AS_LIKELY = -3.0, -1.0, 2.0
+# With so many words more a reply is still no sentence about them.
+_ARTICLE = 1
 # Words with these might end the quotation in which they are told, or look like a marker where they are quoted.
 _ENDS_QUOTATION = re.compile(r"[«»“”\"\n\[\]]")
 
@@ -127,12 +129,12 @@ class Writer:
         """Verified sentences with their markers.
 
         What the model writes and what it finds word for word go wrong on different questions. So a reply that has none
-        of the words that are likely is not shown, and another is written for which the likeliest are told.
+        of the words that are likely is not shown, and another is written for which the likeliest are told. One that is
+        nothing but such words is written again as a sentence.
         """
         pieces = self._looked_for(prompt)
         likely = [_words(piece, prompt) for piece in pieces]
-        told = pieces[0] if pieces and self._can_be_told(pieces[0], prompt) else None
-        wanted = likely if told else []
+        wanted = likely if pieces and self._can_be_told(pieces[0], prompt) else []
         requests = examples_text(self._examples, self._language)
         self._read = [self._terms(hit.chunk.text) for hit in prompt.hits]
         asking, sampling = prompt.asking, self._sampling
@@ -148,14 +150,20 @@ class Writer:
         yield from self._untold(asking, requests, forks, verified, sampling, wanted)
         if self.refusal == "no_answer" and all(fork.text == before for fork in forks):
             return
-        if told and not (_tells(verified, wanted) or self._is_cancelled()):
-            hint = phrases(self._language).with_words.format(words=likely[0])
-            yield from self._candidate(asking, [*requests, hint], verified, sampling)
-            if verified.text != before or told.log_likelihood >= _SURE:
-                yield from self._quote_untold(told, prompt, verified)
+        own = max(forks, key=lambda fork: (_is_told(fork, before, wanted), fork.support))
+        if _is_told(own, before, wanted) or self._is_cancelled():
+            yield from _adopted(verified, own)
+        else:
+            place = _told(own, wanted)
+            piece = pieces[place or 0]
+            if self._can_be_told(piece, prompt):
+                hint = phrases(self._language).with_words.format(words=_words(piece, prompt))
+                yield from self._candidate(asking, [*requests, hint], verified, sampling)
+            if verified.text == before and (place is not None or piece.log_likelihood < _SURE):
+                yield from _adopted(verified, own)
             else:
-                yield from _adopted(verified, max(forks, key=lambda fork: fork.support))
-        self.words += [words for words in likely if _tells(verified, [words])][:1] or likely[:1]
+                yield from self._quote_untold(piece, prompt, verified)
+        self.words += likely[_told(verified, likely) or 0 :][:1]
 
     def _untold(
         self,
@@ -166,22 +174,20 @@ class Writer:
         sampling: Sampling,
         wanted: Sequence[str],
     ) -> Iterator[Event]:
-        """A reply for each fork; the best supported is shown, unless none has any of the words that are wanted."""
+        """A reply for each fork; one alone is shown as it comes once it has any of the words that are wanted."""
+        before = verified.text
         for number, fork in enumerate(forks):
             for event in self._candidate(asking, requests, fork, _drawn_anew(sampling, number)):
-                if len(forks) == 1 and _tells(fork, wanted):
+                if len(forks) == 1 and _is_told(fork, before, wanted):
                     yield from _adopted(verified, fork)
                 yield from _draft(event, fork, verified)
-        best = max(forks, key=lambda fork: (_tells(fork, wanted), fork.support))
-        if _tells(best, wanted) or self._is_cancelled():
-            yield from _adopted(verified, best)
 
     def _quote_untold(self, piece: Piece, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The words that the model was told, as the passage has them, where no sentence that is shown tells them.
 
         It paraphrases them at times, or writes a name of the question that the passage does not have.
         """
-        if self._is_cancelled() or _tells(verified, [_words(piece, prompt)]):
+        if self._is_cancelled() or _told(verified, [_words(piece, prompt)]) is not None:
             return
         form = phrases(self._language).quoted
         added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
@@ -263,10 +269,19 @@ def _words(piece: Piece, prompt: Prompt) -> str:
     return prompt.hits[piece.text].chunk.text[piece.start : piece.end]
 
 
-def _tells(verified: VerifiedText, words: Sequence[str]) -> bool:
-    """Whether the text has one of some words; where none are wanted, it need not."""
+def _told(verified: VerifiedText, words: Sequence[str]) -> int | None:
+    """The place of the first of some words that a text has."""
     text = without_markers(verified.text)
-    return not words or any(standing_in([text], each) for each in words)
+    return next((place for place, each in enumerate(words) if standing_in([text], each)), None)
+
+
+def _is_told(fork: VerifiedText, before: str, words: Sequence[str]) -> bool:
+    """Whether a fork has one of some words, and what is new in it is more than these; where none are wanted, it is."""
+    if not words:
+        return True
+    place = _told(fork, words)
+    new = without_markers(fork.text[len(before) :]).split()
+    return place is not None and not 0 < len(new) <= len(words[place].split()) + _ARTICLE
 
 
 def _adopted(verified: VerifiedText, fork: VerifiedText) -> Iterator[TextDelta]:

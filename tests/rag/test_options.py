@@ -195,6 +195,25 @@ class TestWordsFirst:
         shown = self.BUILDER if told else self.YEAR
         assert self.asked(generator) == (f"{shown} [1]", ("Augustin Fresnel",), told)
 
+    @pytest.mark.parametrize(
+        ("own", "told", "shown"),
+        [
+            ("1823.", [YEAR], f"{YEAR} [1]"),
+            ("En 1823.", [YEAR], f"{YEAR} [1]"),
+            ("Se encendió en 1823.", ["Fue en 1823."], "Se encendió en 1823. [1]"),
+            ("En 1823.", ["Lo encendió Napoleón."], "En 1823. [1]"),
+            ("En 1823.", [BUILDER], f"{BUILDER} [1] «1823» [2]"),
+        ],
+    )
+    def test_a_reply_that_is_nothing_but_words_becomes_a_sentence_about_the_same(
+        self, own: str, told: list[str], shown: str
+    ) -> None:
+        generator = ScriptedExtractor({"Augustin Fresnel": 0.0, "1823": -1.0}, [own], told=told)
+        answer = answerer(generator).answer(QUESTION)
+        assert answer.text == shown
+        hint = phrases("es").with_words.format(words="1823")
+        assert generator.prompts[-1][-1].content.endswith(hint) == (own != "Se encendió en 1823.")
+
     def test_nothing_is_told_where_nothing_is_found(self) -> None:
         assert self.asked(ScriptedExtractor("Napoleón", [self.YEAR])) == (f"{self.YEAR} [1]", (), False)
 
@@ -204,10 +223,10 @@ class TestWordsFirst:
         assert answerer(generator, hits).answer("¿Cuántas torres tiene?").text == "Tiene 1 torre. [1]"
 
     def test_the_rest_of_a_reply_is_shown_as_it_comes_once_it_has_them(self) -> None:
-        generator = ScriptedExtractor("Augustin Fresnel", [f"{self.YEAR} {self.BUILDER} El museo guarda 412 lámparas."])
-        events = list(answerer(generator).stream(QUESTION))
+        reply = f"{self.YEAR} {self.BUILDER} El museo guarda 412 lámparas. Fin."
+        events = list(answerer(ScriptedExtractor("Augustin Fresnel", [reply], told=[self.BUILDER])).stream(QUESTION))
         deltas = [event.text for event in events if isinstance(event, TextDelta)]
-        assert deltas == [f"{self.YEAR} [1] {self.BUILDER} [2]", " El museo guarda 412 lámparas. [3]"]
+        assert deltas == [f"{self.YEAR} [1] {self.BUILDER} [2]", " El museo guarda 412 lámparas. [3]", " Fin. [4]"]
 
     def test_of_several_replies_one_that_has_them_is_shown(self) -> None:
         class Anew(ScriptedExtractor):
@@ -219,6 +238,18 @@ class TestWordsFirst:
 
         one = answerer(Anew("Augustin Fresnel"), candidates=2)
         assert one.answer(QUESTION, sampling=Sampling(temperature=0.5)).text == f"{self.BUILDER} [1]"
+
+    def test_of_several_replies_a_sentence_is_shown_rather_than_words_alone(self) -> None:
+        class Anew(ScriptedExtractor):
+            replies = iter(["Augustin Fresnel.", "Lo construyó Augustin Fresnel."])
+
+            def stream(self, *args: Any, **options: Any) -> Iterator[str]:
+                self._replies = ([next(self.replies)], [])
+                return super().stream(*args, **options)
+
+        one = answerer(Anew("Augustin Fresnel"), candidates=2)
+        answer = one.answer(QUESTION, sampling=Sampling(temperature=0.5))
+        assert answer.text == f"{self.BUILDER} [1]"
 
     def test_what_was_verified_is_shown_when_the_reader_stops_it(self) -> None:
         stop = Event()
