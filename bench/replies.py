@@ -85,7 +85,7 @@ def _compare(paces: Mapping[str, list[Pace]], written: int) -> None:
     }
     for part, seconds in parts.items():
         told = {name: [seconds(pace) for pace in found] for name, found in paces.items()}
-        for name in paces.keys() - {"Fuente"}:
+        for name in sorted(paces.keys() - {"Fuente"}):
             print(f"{part}: {name} / Fuente {ratios(told[name], told['Fuente'])}")
 
 

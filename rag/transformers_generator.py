@@ -20,6 +20,7 @@ from rag.errors import OutOfMemoryError, PromptTooLongError
 from rag.generator import States
 from rag.low_rank import LowRank, applied
 from rag.prompt_caches import PromptCaches, common_prefix, is_plain
+from rag.reply_text import definite, until_stop
 from rag.spans import Piece, PieceSearch
 from rag.turns import Turns
 from rag.types import Message, Sampling
@@ -59,10 +60,11 @@ class TransformersGenerator:
         self._turns = Turns()
         self._caches = PromptCaches(model.config, together)
         self._end_ids = _end_ids(model, tokenizer)
-        # Layers that forget cannot stand beside each other with gaps in front.
-        batched = together > 1 and is_plain(self._caches.cache)
+        # Layers that forget cannot stand beside each other with gaps in front, nor in buffers of fixed size.
+        plain = is_plain(self._caches.cache)
+        batched = together > 1 and plain
         self._batched = BatchedDecoder(model, self._end_ids, self._turns, together) if batched else None
-        self._compiled = _compiled_decoder(model, self._end_ids) if compiled and is_plain(self._caches.cache) else None
+        self._compiled = _compiled_decoder(model, self._end_ids) if compiled and plain and not batched else None
         self._tokens = ChatTokens(tokenizer)
         self._cancel: Event | None = None
         decoder: Any = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -82,12 +84,12 @@ class TransformersGenerator:
         limit = min(self._room(prompt), sampling.max_tokens)
         if self._batched:
             ids = self._beside_others(self._batched, prompt, sampling, limit, cancel)
-            yield from _until_stop(self._texts(ids), sampling.stop)
+            yield from until_stop(definite(ids, self._text), sampling.stop)
             return
         with self._turns, self._stoppable(cancel):
             write = self._decode if self._compiled is None else partial(self._decode_compiled, self._compiled)
             ids = write(prompt, sampling, limit)
-            yield from _until_stop(self._texts(ids), sampling.stop)
+            yield from until_stop(definite(ids, self._text), sampling.stop)
 
     def log_odds(self, messages: Sequence[Message], first: str, second: str, *, cancel: Event | None = None) -> float:
         """ln P(first) − ln P(second) of the reply's first token; 0 once `cancel` is set.
@@ -337,27 +339,6 @@ class TransformersGenerator:
         logits: torch.Tensor = output.logits[0, -1].float().cpu()  # (V,)
         return logits
 
-    def _texts(self, ids: Iterator[int]) -> Iterator[str]:
-        """Text as it becomes definite: a character of several tokens appears when its last one is there.
-
-        A character that the reply breaks off in the middle of is left out.
-        """
-        window: list[int] = []
-        shown = text = ""
-        for token in ids:
-            window.append(token)
-            text = self._text(window)
-            if text.endswith("\ufffd"):
-                continue
-            if text != shown:
-                yield text[len(shown) :]
-            # Spaces depend on the token before, so one token of overlap is kept.
-            window = window[-1:]
-            shown = text = self._text(window)
-        rest = text[len(shown) :].rstrip("\ufffd")
-        if rest:
-            yield rest
-
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
@@ -388,30 +369,3 @@ def _random(sampling: Sampling) -> torch.Generator:
     else:
         random.manual_seed(sampling.seed)
     return random
-
-
-def _until_stop(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """The pieces joined up to the first stop text; what may be the start of one is held back."""
-    if not stops:
-        yield from pieces
-        return
-    held = ""
-    for piece in pieces:
-        held += piece
-        cut = min((at for stop in stops if (at := held.find(stop)) >= 0), default=-1)
-        if cut >= 0:
-            if cut:
-                yield held[:cut]
-            return
-        keep = max(_overlap(held, stop) for stop in stops)
-        ready = held[: len(held) - keep]
-        if ready:
-            yield ready
-        held = held[len(ready) :]
-    if held:
-        yield held
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that begins `stop`."""
-    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)

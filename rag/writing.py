@@ -146,24 +146,24 @@ class Writer:
             sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens - half))
             asking = partial(_concluding, thought, self._thoughts[-1], phrases(self._language).conclude)
         forks = [verified.fork() for _ in range(self._options.candidates if sampling.temperature > 0 else 1)]
-        before = verified.text
+        before = verified.fork()
         yield from self._untold(asking, requests, forks, verified, sampling, wanted)
-        if self.refusal == "no_answer" and all(fork.text == before for fork in forks):
+        if self.refusal == "no_answer" and all(fork.text == before.text for fork in forks):
             return
         own = max(forks, key=lambda fork: (_is_told(fork, before, wanted), fork.support))
         if _is_told(own, before, wanted) or self._is_cancelled():
             yield from _adopted(verified, own)
         else:
-            place = _told(own, wanted)
+            place = _place(_new(own, before), wanted)
             piece = pieces[place or 0]
             if self._can_be_told(piece, prompt):
                 hint = phrases(self._language).with_words.format(words=_words(piece, prompt))
                 yield from self._candidate(asking, [*requests, hint], verified, sampling)
-            if verified.text == before and (place is not None or piece.log_likelihood < _SURE):
+            if verified.text == before.text and (place is not None or piece.log_likelihood < _SURE):
                 yield from _adopted(verified, own)
-            else:
-                yield from self._quote_untold(piece, prompt, verified)
-        self.words += likely[_told(verified, likely) or 0 :][:1]
+            elif _place(_new(verified, before), [_words(piece, prompt)]) is None and not self._is_cancelled():
+                yield from self._quoted(piece, prompt, verified)
+        self.words += likely[_place(_new(verified, before), likely) or 0 :][:1]
 
     def _untold(
         self,
@@ -175,20 +175,18 @@ class Writer:
         wanted: Sequence[str],
     ) -> Iterator[Event]:
         """A reply for each fork; one alone is shown as it comes once it has any of the words that are wanted."""
-        before = verified.text
+        before = verified.fork()
         for number, fork in enumerate(forks):
             for event in self._candidate(asking, requests, fork, _drawn_anew(sampling, number)):
                 if len(forks) == 1 and _is_told(fork, before, wanted):
                     yield from _adopted(verified, fork)
                 yield from _draft(event, fork, verified)
 
-    def _quote_untold(self, piece: Piece, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
+    def _quoted(self, piece: Piece, prompt: Prompt, verified: VerifiedText) -> Iterator[Event]:
         """The words that the model was told, as the passage has them, where no sentence that is shown tells them.
 
         It paraphrases them at times, or writes a name of the question that the passage does not have.
         """
-        if self._is_cancelled() or _told(verified, [_words(piece, prompt)]) is not None:
-            return
         form = phrases(self._language).quoted
         added = verified.quote(prompt.hits[piece.text], Span(piece.start, piece.end), form)
         if added:
@@ -269,19 +267,26 @@ def _words(piece: Piece, prompt: Prompt) -> str:
     return prompt.hits[piece.text].chunk.text[piece.start : piece.end]
 
 
-def _told(verified: VerifiedText, words: Sequence[str]) -> int | None:
-    """The place of the first of some words that a text has."""
-    text = without_markers(verified.text)
+def _new(text: VerifiedText, before: VerifiedText) -> str:
+    """What a text has more than before."""
+    return without_markers(text.text[len(before.text) :]).strip()
+
+
+def _place(text: str, words: Sequence[str]) -> int | None:
+    """Which of some words is the first that a text has."""
     return next((place for place, each in enumerate(words) if standing_in([text], each)), None)
 
 
-def _is_told(fork: VerifiedText, before: str, words: Sequence[str]) -> bool:
-    """Whether a fork has one of some words, and what is new in it is more than these; where none are wanted, it is."""
-    if not words:
-        return True
-    place = _told(fork, words)
-    new = without_markers(fork.text[len(before) :]).split()
-    return place is not None and not 0 < len(new) <= len(words[place].split()) + _ARTICLE
+def _is_told(fork: VerifiedText, before: VerifiedText, words: Sequence[str]) -> bool:
+    """Whether what is new in a fork has one of some words, and more than these, or was said before already.
+
+    Where no words are wanted, anything will do.
+    """
+    new = _new(fork, before)
+    if not words or not new:
+        return not words or fork.supported > before.supported
+    place = _place(new, words)
+    return place is not None and len(new.split()) > len(words[place].split()) + _ARTICLE
 
 
 def _adopted(verified: VerifiedText, fork: VerifiedText) -> Iterator[TextDelta]:
@@ -293,8 +298,7 @@ def _adopted(verified: VerifiedText, fork: VerifiedText) -> Iterator[TextDelta]:
 
 def _draft(event: Event, fork: VerifiedText, verified: VerifiedText) -> Iterator[Draft]:
     """What of a fork is not shown yet, and what is being written behind it."""
-    unshown = without_markers(fork.text[len(verified.text) :]).strip()
-    text = " ".join(filter(None, (unshown, event.text if isinstance(event, Draft) else "")))
+    text = " ".join(filter(None, (_new(fork, verified), event.text if isinstance(event, Draft) else "")))
     if text:
         yield Draft(text)
 

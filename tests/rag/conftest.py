@@ -78,6 +78,15 @@ def tiny_causal_lm(vocabulary: int, end_id: int, **settings: Any) -> Any:
     return model.eval()
 
 
+def tiny_writer(tokenizer: Any) -> Any:
+    """The same with the attention that models write with on a CPU."""
+    from models.attention import use_grouped_attention
+
+    model = tiny_causal_lm(len(tokenizer), tokenizer.convert_tokens_to_ids(END))
+    use_grouped_attention(model)
+    return model
+
+
 def _save_tiny_embedder(folder: Path) -> None:
     """A mean-pooled BERT of one layer: equal words give near vectors, which is all that tests of plumbing need."""
     import torch

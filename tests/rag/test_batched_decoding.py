@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache
 
-from models.attention import use_grouped_attention
 from rag.batched_decoding import Reply, StackedCaches
 from rag.errors import OutOfMemoryError
 from rag.transformers_generator import TransformersGenerator
 from rag.types import Message, Sampling
-from tests.rag.conftest import END, tiny_causal_lm, tiny_tokenizer
+from tests.rag.conftest import tiny_tokenizer, tiny_writer
 
 GREEDY = Sampling(temperature=0.0, max_tokens=30)
 SEEDED = Sampling(temperature=1.0, max_tokens=30, seed=5, repetition_penalty=1.2)
@@ -33,9 +32,7 @@ def tokenizer() -> Any:
 
 @pytest.fixture(scope="module")
 def model(tokenizer: Any) -> Any:
-    made = tiny_causal_lm(len(tokenizer), tokenizer.convert_tokens_to_ids(END))
-    use_grouped_attention(made)
-    return made
+    return tiny_writer(tokenizer)
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ import pytest
 import torch
 
 import models
-from models.attention import use_grouped_attention
 from rag import model_loading
 from rag.config import ModelsConfig
 from rag.errors import OutOfMemoryError
 from rag.model_loading import load_generator
 from rag.transformers_generator import TransformersGenerator
 from rag.types import Message, Sampling
-from tests.rag.conftest import END, tiny_causal_lm, tiny_tokenizer
+from tests.rag.conftest import END, tiny_causal_lm, tiny_tokenizer, tiny_writer
 
 GREEDY = Sampling(temperature=0.0, max_tokens=30)
 SEEDED = Sampling(temperature=1.0, max_tokens=30, seed=5, repetition_penalty=1.2)
@@ -39,9 +38,7 @@ def tokenizer() -> Any:
 @pytest.fixture
 def model(tokenizer: Any) -> Any:
     torch.compiler.reset()
-    made = tiny_causal_lm(len(tokenizer), tokenizer.convert_tokens_to_ids(END))
-    use_grouped_attention(made)
-    return made
+    return tiny_writer(tokenizer)
 
 
 @pytest.fixture
@@ -134,6 +131,22 @@ def test_a_reader_who_goes_away_leaves_the_prompt_cached(compiled: TransformersG
     assert compiled._caches.ids == compiled._tokens.prompt(ask(TEXTS[1]))
 
 
+def test_a_step_is_compiled_once_for_all_readers(model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[Any] = []
+
+    def counted(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(
+        torch, "compile", lambda step, **_: _compile(step, backend=counted, fullgraph=True, dynamic=False)
+    )
+    generator = TransformersGenerator(model, tokenizer, name="tiny", compiled=True)
+    for cancel in (None, threading.Event(), threading.Event()):
+        assert "".join(generator.stream(ask(TEXTS[1]), GREEDY, cancel=cancel))
+    assert len(graphs) == 1
+
+
 def test_out_of_memory_is_told(compiled: TransformersGenerator, alone: TransformersGenerator) -> None:
     assert compiled._compiled is not None
     step = compiled._compiled._step
@@ -194,6 +207,13 @@ def test_it_is_for_a_gpu(
         assert isinstance(made, TransformersGenerator)
         assert (made._compiled is not None) == (wanted and device != "cpu")
         assert ("is for a GPU" in caplog.text) == (wanted and device == "cpu")
+
+
+def test_replies_beside_others_are_not_compiled(model: Any, tokenizer: Any, steps: list[str]) -> None:
+    generator = TransformersGenerator(model, tokenizer, name="tiny", together=2, compiled=True)
+    assert whole(generator, TEXTS[1])
+    assert generator._compiled is None
+    assert not steps
 
 
 def test_layers_that_forget_are_not_compiled(tokenizer: Any, steps: list[str]) -> None:

@@ -16,6 +16,7 @@ from rag import transformers_generator
 from rag.drawing import draw, penalised
 from rag.errors import GenerationError, PromptTooLongError
 from rag.generator import Chooser, Generator
+from rag.reply_text import definite
 from rag.transformers_generator import TransformersGenerator
 from rag.types import Message, Sampling
 from tests.rag.conftest import END, TURN, tiny_causal_lm, tiny_tokenizer
@@ -255,7 +256,7 @@ def test_a_stop_text_ends_the_reply_wherever_it_is_split(generator: Transformers
 @given(st.lists(st.text("abc", max_size=4)), st.lists(st.text("abc", min_size=1, max_size=4), max_size=3))
 def test_the_pieces_end_before_the_first_stop(pieces: list[str], stops: list[str]) -> None:
     text = "".join(pieces)
-    found = list(transformers_generator._until_stop(iter(pieces), stops))
+    found = list(transformers_generator.until_stop(iter(pieces), stops))
     assert "".join(found) == text[: min((text.find(stop) for stop in stops if stop in text), default=len(text))]
 
 
@@ -389,7 +390,7 @@ def test_joined_pieces_are_the_decoded_whole(steady_generator: TransformersGener
     text_ids = st.text().map(lambda text: list(tokenizer(text)["input_ids"]))
     ids = data.draw(st.lists(tokens) | text_ids)
     expected = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    assert "".join(steady_generator._texts(iter(ids))) == expected.rstrip("\ufffd")
+    assert "".join(definite(iter(ids), steady_generator._text)) == expected.rstrip("\ufffd")
 
 
 def test_a_prompt_longer_than_the_context_is_told(generator: TransformersGenerator, meter: Meter) -> None:

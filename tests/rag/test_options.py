@@ -178,7 +178,11 @@ class TestWordsFirst:
         assert self.asked(generator) == (f"{self.BUILDER} [1]", ("Augustin Fresnel",), True)
         events = list(answerer(generator).stream(QUESTION))
         assert [event.text for event in events if isinstance(event, TextDelta)] == [f"{self.BUILDER} [1]"]
-        assert self.YEAR in [event.text for event in events if isinstance(event, Draft)]
+
+    def test_what_is_held_back_is_seen_as_a_draft(self) -> None:
+        generator = ScriptedExtractor("Augustin Fresnel", [f"{self.YEAR} ", "El museo "], told=[self.BUILDER])
+        drafts = [event.text for event in answerer(generator).stream(QUESTION) if isinstance(event, Draft)]
+        assert drafts[:3] == [self.YEAR, self.YEAR, f"{self.YEAR} El museo"]
 
     @pytest.mark.parametrize(("other", "shown"), [(-1.9, "own"), (-2.1, "told")])
     def test_other_words_do_where_they_are_nearly_as_likely(self, other: float, shown: str) -> None:
@@ -228,9 +232,10 @@ class TestWordsFirst:
         deltas = [event.text for event in events if isinstance(event, TextDelta)]
         assert deltas == [f"{self.YEAR} [1] {self.BUILDER} [2]", " El museo guarda 412 lámparas. [3]", " Fin. [4]"]
 
-    def test_of_several_replies_one_that_has_them_is_shown(self) -> None:
+    @pytest.mark.parametrize("first", [YEAR, "Augustin Fresnel."])
+    def test_of_several_replies_a_sentence_that_has_them_is_shown(self, first: str) -> None:
         class Anew(ScriptedExtractor):
-            replies = iter(["El faro se encendió en 1823.", "Lo construyó Augustin Fresnel."])
+            replies = iter([first, "Lo construyó Augustin Fresnel."])
 
             def stream(self, *args: Any, **options: Any) -> Iterator[str]:
                 self._replies = ([next(self.replies)], [])
@@ -238,18 +243,6 @@ class TestWordsFirst:
 
         one = answerer(Anew("Augustin Fresnel"), candidates=2)
         assert one.answer(QUESTION, sampling=Sampling(temperature=0.5)).text == f"{self.BUILDER} [1]"
-
-    def test_of_several_replies_a_sentence_is_shown_rather_than_words_alone(self) -> None:
-        class Anew(ScriptedExtractor):
-            replies = iter(["Augustin Fresnel.", "Lo construyó Augustin Fresnel."])
-
-            def stream(self, *args: Any, **options: Any) -> Iterator[str]:
-                self._replies = ([next(self.replies)], [])
-                return super().stream(*args, **options)
-
-        one = answerer(Anew("Augustin Fresnel"), candidates=2)
-        answer = one.answer(QUESTION, sampling=Sampling(temperature=0.5))
-        assert answer.text == f"{self.BUILDER} [1]"
 
     def test_what_was_verified_is_shown_when_the_reader_stops_it(self) -> None:
         stop = Event()
@@ -327,6 +320,19 @@ class TestWordsFirst:
         answer = answerer(generator).answer("¿Quién construyó el faro y en qué año se encendió el faro?")
         assert answer.words == ("Augustin Fresnel", "1823")
         assert answer_json(answer)["words"] == "Augustin Fresnel; 1823"
+
+    def test_words_of_the_part_before_do_not_answer_the_next_one(self) -> None:
+        class ByPart(ScriptedExtractor):
+            def stream(self, messages: Sequence[Message], *args: Any, **options: Any) -> Iterator[str]:
+                second = "lámparas" in messages[-1].content.rpartition("Pregunta: ")[2]
+                self._replies = (["El museo guarda 412 lámparas." if second else TestWordsFirst.YEAR],) * 2
+                return super().stream(messages, *args, **options)
+
+        generator = ByPart("1823")
+        question = "¿En qué año se encendió el faro y cuántas lámparas guarda el museo?"
+        assert answerer(generator).answer(question).words == ("1823",)
+        told = phrases("es").with_words.format(words="1823")
+        assert [told in prompt[-1].content for prompt in generator.prompts] == [False, False, False, False, True]
 
     def test_words_that_the_model_was_not_told_are_not_quoted(self) -> None:
         generator = ScriptedExtractor({"Augustin Fresnel": -3.1}, ["Lo construyó Napoleón en 1999."])
