@@ -166,7 +166,7 @@ class _Run:
             self._rewritten = standalone(self._question, self._history, self._generator, cancel=self._cancel)
         if self._rewritten:
             yield self._rewritten
-        parts = parts_of(self._asked, self._language)
+        parts = self._parts()
         with self._watch.stage("retrieve"):
             hits = self._found(parts)
         yield Retrieved(hits)
@@ -187,6 +187,14 @@ class _Run:
         else:
             yield from self._tell_missing(prompt, verified)
         yield Finished(self._answer(prompt, hits, verified, abstained))
+
+    def _parts(self) -> tuple[Part, ...]:
+        """What a compound question asks for; where it is the one before it and a follow-up, what the follow-up does."""
+        parts = parts_of(self._asked, self._language)
+        if self._rewritten is None or self._rewritten.how != "joined":
+            return parts
+        follow_up = " ".join(self._question.split())
+        return tuple(part for part in parts if part.text in follow_up)
 
     def _found(self, parts: Sequence[Part]) -> list[Hit]:
         """The passages of the question, and behind them the best of each part that can be searched alone."""

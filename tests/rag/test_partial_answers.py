@@ -7,6 +7,7 @@ import pytest
 
 from index.types import Hit
 from rag.answerer import Answerer
+from rag.conversation import Conversation, Turn
 from rag.phrases import phrases
 from rag.question_parts import parts_of
 from rag.types import Answer, Message, Options, Sampling, TextDelta
@@ -205,3 +206,19 @@ def test_stopped_in_the_first_part_nothing_is_said_to_be_missing() -> None:
     replies = {**WHOLE, FIRST: (MENINAS, 10.0), SECOND: ("", -10.0)}
     events = list(Answerer(FixedSearch(HITS), Stopped(replies), bag_of_words).stream(COMPOUND, cancel=cancel))
     assert finished(events).missing == ()
+
+
+def test_of_a_question_and_its_follow_up_only_the_follow_up_is_answered() -> None:
+    class Follower(ScriptedChooser):
+        def stream(
+            self, messages: Sequence[Message], sampling: Sampling, *, cancel: Event | None = None
+        ) -> Iterator[str]:
+            last = messages[-1].content.rpartition("\n")[2]
+            self._pieces = [MUSEUM if last.endswith("¿Dónde está?") else MENINAS]
+            return super().stream(messages, sampling, cancel=cancel)
+
+    generator = Follower([], 10.0)
+    history = Conversation((Turn(FIRST, ""),))
+    answer = Answerer(FixedSearch(HITS), generator, bag_of_words).answer("¿Dónde está?", history=history)
+    assert answer.standalone_question == f"{FIRST} ¿Dónde está?"
+    assert (answer.text, answer.missing) == (f"{MUSEUM} [1]", ())
